@@ -1,0 +1,2 @@
+Console.Error.WriteLine("nengine");
+return 0;
