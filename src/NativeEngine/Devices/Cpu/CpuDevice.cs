@@ -1,0 +1,105 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace NativeEngine.Devices.Cpu;
+
+/// <summary>
+/// The processor this program runs on: kernels in C# over sixteen float32 lanes, on its own threads. Results have the same bits for any
+/// number of threads and any register width. Work is synchronous.
+/// </summary>
+public sealed class CpuDevice : Device
+{
+    private readonly ThreadTeam _team;
+
+    /// <summary>
+    /// A device with <paramref name="threads"/> threads (0: one per available processor) and the given register width (null: the widest the
+    /// processor has, or what the environment variable NENGINE_SIMD says: 512, 256, 128, scalar). Errors: a width the processor lacks.
+    /// </summary>
+    public CpuDevice(int threads = 0, SimdWidth? width = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(threads);
+        Width = width ?? FromEnvironment() ?? Widest;
+        if (Width > Widest)
+        {
+            throw new EngineException(ErrorKind.DeviceUnavailable,
+                $"cpu: {NameOf(Width)} registers were asked for, this processor has {NameOf(Widest)}", "unset NENGINE_SIMD or give a smaller width");
+        }
+        _team = new ThreadTeam(threads == 0 ? Environment.ProcessorCount : threads);
+        Kernels = Width switch
+        {
+            SimdWidth.Bits512 => new CpuKernels<Lanes512>(_team),
+            SimdWidth.Bits256 => new CpuKernels<Lanes256>(_team),
+            SimdWidth.Bits128 => new CpuKernels<Lanes128>(_team),
+            _ => new CpuKernels<LanesScalar>(_team),
+        };
+    }
+
+    /// <summary>The widest registers of this processor.</summary>
+    public static SimdWidth Widest =>
+        Vector512.IsHardwareAccelerated ? SimdWidth.Bits512
+        : Vector256.IsHardwareAccelerated ? SimdWidth.Bits256
+        : Vector128.IsHardwareAccelerated ? SimdWidth.Bits128
+        : SimdWidth.Scalar;
+
+    /// <summary>The width in use.</summary>
+    public SimdWidth Width { get; }
+
+    /// <summary>Number of threads, the caller's included.</summary>
+    public int Threads => _team.Size;
+
+    /// <inheritdoc/>
+    public override string Name => "cpu";
+
+    /// <inheritdoc/>
+    public override string Description => $"cpu, {Threads} thread{(Threads == 1 ? "" : "s")}, {NameOf(Width)} registers";
+
+    /// <inheritdoc/>
+    public override IKernels Kernels { get; }
+
+    /// <summary>The width as NENGINE_SIMD spells it.</summary>
+    public static string NameOf(SimdWidth width) => width == SimdWidth.Scalar ? "scalar" : $"{(int)width}-bit";
+
+    /// <inheritdoc/>
+    public override void Synchronize()
+    {
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose() => _team.Dispose();
+
+    /// <inheritdoc/>
+    protected override unsafe void CopyIn<T>(ReadOnlySpan<T> source, Tensor<T> destination) =>
+        source.CopyTo(new Span<T>(destination.Pointer, source.Length));
+
+    /// <inheritdoc/>
+    protected override unsafe void CopyOut<T>(Tensor<T> source, Span<T> destination) =>
+        new ReadOnlySpan<T>(source.Pointer, destination.Length).CopyTo(destination);
+
+    /// <inheritdoc/>
+    protected override unsafe nint TryAllocate(long bytes)
+    {
+        try
+        {
+            void* memory = NativeMemory.AlignedAlloc((nuint)bytes, 64);
+            NativeMemory.Clear(memory, (nuint)bytes);
+            return (nint)memory;
+        }
+        catch (OutOfMemoryException)
+        {
+            return 0;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override unsafe void Free(nint handle, long bytes) => NativeMemory.AlignedFree((void*)handle);
+
+    private static SimdWidth? FromEnvironment() => Environment.GetEnvironmentVariable("NENGINE_SIMD")?.Trim().ToLowerInvariant() switch
+    {
+        null or "" or "auto" => null,
+        "512" or "avx512" => SimdWidth.Bits512,
+        "256" or "avx2" => SimdWidth.Bits256,
+        "128" or "sse" or "neon" => SimdWidth.Bits128,
+        "scalar" or "1" => SimdWidth.Scalar,
+        var other => throw new EngineException(ErrorKind.Usage, $"NENGINE_SIMD is \"{other}\"; it may be 512, 256, 128 or scalar"),
+    };
+}

@@ -1,0 +1,220 @@
+namespace NativeEngine.Devices.Cpu;
+
+/// <summary>
+/// The serial matrix product on strided operands: C[m,n] (+)= A B with A(i,p) = a[i*aRow + p*aStep], B(p,j) = b[p*bStep + j*bColumn], C row-major
+/// with row length ldc. Every transpose is a choice of strides. B is packed into panels of a tile's width; A is read in place, or packed when
+/// enough columns use it (rows a power of two apart would otherwise fight for the same cache lines).
+/// </summary>
+internal static unsafe partial class Gemm<L>
+    where L : unmanaged, ILanes<L>
+{
+    /// <summary>Steps of k per packed panel: a panel of 32 columns is then 32 KiB.</summary>
+    private const long StepBlock = 256;
+
+    /// <summary>Columns packed at a time: 2 MiB of B.</summary>
+    private const long ColumnBlock = 2048;
+
+    /// <summary>Rows of A packed at a time: 192 KiB.</summary>
+    private const long RowBlock = 192;
+
+    /// <summary>Packing A costs about as much as this many columns of work.</summary>
+    private const long PackColumns = 192;
+
+    private const long MaximumTile = 12 * 32;
+
+    /// <summary>Rows of a register tile.</summary>
+    public static long TileRows => L.Width == SimdWidth.Bits512 ? 12 : 6;
+
+    /// <summary>Columns of a register tile.</summary>
+    public static long TileColumns => L.Width == SimdWidth.Bits512 ? 32 : 16;
+
+    /// <summary>Floats of scratch that <see cref="Multiply"/> needs.</summary>
+    public static long ScratchFloats(long n, long k)
+    {
+        long steps = Math.Min(k, StepBlock), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
+        return (steps * columns) + (RowBlock * steps) + (12 * steps) + MaximumTile;
+    }
+
+    public static void Multiply(
+        long m, long n, long k, float* a, long aRow, long aStep, float* b, long bStep, long bColumn, float* c, long ldc, bool accumulate,
+        float* scratch)
+    {
+        if (k == 0 && !accumulate)
+        {
+            for (long i = 0; i < m; i++)
+            {
+                new Span<float>(c + (i * ldc), checked((int)n)).Clear();
+            }
+            return;
+        }
+        long maximumSteps = Math.Min(k, StepBlock);
+        float* packedB = scratch;
+        float* packedA = packedB + (maximumSteps * RoundUp(Math.Min(n, ColumnBlock), 32));
+        float* edgeA = packedA + (RowBlock * maximumSteps);
+        float* edgeC = edgeA + (12 * maximumSteps);
+        bool packA = n >= PackColumns && (aStep != 1 || m > TileRows);
+        for (long firstColumn = 0; firstColumn < n; firstColumn += ColumnBlock)
+        {
+            long columns = Math.Min(ColumnBlock, n - firstColumn);
+            for (long firstStep = 0; firstStep < k; firstStep += StepBlock)
+            {
+                long steps = Math.Min(StepBlock, k - firstStep);
+                bool add = accumulate || firstStep > 0;
+                PackB(steps, columns, b + (firstStep * bStep) + (firstColumn * bColumn), bStep, bColumn, packedB);
+                for (long firstRow = 0; firstRow < m; firstRow += RowBlock)
+                {
+                    long rows = Math.Min(RowBlock, m - firstRow);
+                    float* block = a + (firstRow * aRow) + (firstStep * aStep);
+                    float* corner = c + (firstRow * ldc) + firstColumn;
+                    if (packA)
+                    {
+                        PackA(rows, steps, block, aRow, aStep, packedA);
+                        MultiplyBlock(rows, columns, steps, packedA, 1, TileRows, TileRows * steps, packedB, corner, ldc, add, edgeA, edgeC);
+                    }
+                    else
+                    {
+                        MultiplyBlock(rows, columns, steps, block, aRow, aStep, TileRows * aRow, packedB, corner, ldc, add, edgeA, edgeC);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>All tiles of a row block. tileStride leads from one tile of A to the next.</summary>
+    private static void MultiplyBlock(
+        long rows, long columns, long steps, float* a, long aRow, long aStep, long tileStride, float* packedB, float* c, long ldc,
+        bool accumulate, float* edgeA, float* edgeC)
+    {
+        long tileRows = TileRows, tileColumns = TileColumns;
+        for (long column = 0; column < columns; column += tileColumns)
+        {
+            float* panel = packedB + (column * steps);
+            long width = Math.Min(tileColumns, columns - column);
+            for (long row = 0; row < rows; row += tileRows)
+            {
+                float* tile = a + (row / tileRows * tileStride);
+                float* corner = c + (row * ldc) + column;
+                long height = Math.Min(tileRows, rows - row);
+                if (height == tileRows && (width == tileColumns || width == 16))
+                {
+                    Tile(steps, tile, aRow, aStep, panel, corner, ldc, accumulate, wide: width > 16);
+                }
+                else
+                {
+                    EdgeTile(height, width, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, edgeA, edgeC);
+                }
+            }
+        }
+    }
+
+    private static void Tile(long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
+    {
+        if (L.Width != SimdWidth.Bits512)
+        {
+            Tile6x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+        }
+        else if (wide)
+        {
+            Tile12x2(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+        }
+        else
+        {
+            Tile12x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+        }
+    }
+
+    /// <summary>A tile that sticks out of C: done in a full-size copy of its corner; missing rows of A are zeros.</summary>
+    private static void EdgeTile(
+        long height, long width, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, float* edgeA,
+        float* edgeC)
+    {
+        long tileRows = TileRows;
+        bool wide = width > 16;
+        long edgeColumns = wide ? 32 : 16;
+        if (height < tileRows)
+        {
+            for (long p = 0; p < steps; p++)
+            {
+                for (long i = 0; i < tileRows; i++)
+                {
+                    edgeA[(p * tileRows) + i] = i < height ? a[(i * aRow) + (p * aStep)] : 0f;
+                }
+            }
+            a = edgeA;
+            (aRow, aStep) = (1, tileRows);
+        }
+        if (accumulate)
+        {
+            for (long i = 0; i < height; i++)
+            {
+                for (long j = 0; j < width; j++)
+                {
+                    edgeC[(i * edgeColumns) + j] = c[(i * ldc) + j];
+                }
+            }
+        }
+        Tile(steps, a, aRow, aStep, panel, edgeC, edgeColumns, accumulate, wide);
+        for (long i = 0; i < height; i++)
+        {
+            for (long j = 0; j < width; j++)
+            {
+                c[(i * ldc) + j] = edgeC[(i * edgeColumns) + j];
+            }
+        }
+    }
+
+    /// <summary>Panels of TileColumns columns, step by step; the last panel is 16 wide when 16 columns suffice, and padded with zeros.</summary>
+    private static void PackB(long steps, long columns, float* b, long bStep, long bColumn, float* packed)
+    {
+        long tileColumns = TileColumns;
+        for (long column = 0; column < columns; column += tileColumns)
+        {
+            float* panel = packed + (column * steps);
+            float* source = b + (column * bColumn);
+            long valid = Math.Min(tileColumns, columns - column);
+            long width = valid > 16 ? tileColumns : 16;
+            if (bColumn == 1 && valid == width)
+            {
+                for (long p = 0; p < steps; p++)
+                {
+                    for (long j = 0; j < width; j += ILanes<L>.Count)
+                    {
+                        L.Store(L.Load(source + (p * bStep) + j), panel + (p * width) + j);
+                    }
+                }
+            }
+            else
+            {
+                for (long j = 0; j < width; j++)
+                {
+                    float* line = source + (j * bColumn);
+                    for (long p = 0; p < steps; p++)
+                    {
+                        panel[(p * width) + j] = j < valid ? line[p * bStep] : 0f;
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Tiles of TileRows rows, step by step; missing rows of the last tile are zeros.</summary>
+    private static void PackA(long rows, long steps, float* a, long aRow, long aStep, float* packed)
+    {
+        long tileRows = TileRows;
+        for (long row = 0; row < rows; row += tileRows)
+        {
+            float* tile = packed + (row * steps);
+            long valid = Math.Min(tileRows, rows - row);
+            for (long i = 0; i < tileRows; i++)
+            {
+                float* line = a + ((row + i) * aRow);
+                for (long p = 0; p < steps; p++)
+                {
+                    tile[(p * tileRows) + i] = i < valid ? line[p * aStep] : 0f;
+                }
+            }
+        }
+    }
+
+    private static long RoundUp(long value, long multiple) => (value + multiple - 1) / multiple * multiple;
+}

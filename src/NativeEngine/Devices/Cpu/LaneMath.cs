@@ -1,0 +1,87 @@
+using System.Runtime.CompilerServices;
+
+namespace NativeEngine.Devices.Cpu;
+
+/// <summary>
+/// Elementary functions on lanes, from FMA polynomials only, so that their bits do not depend on the platform's C library.
+/// Errors are the largest measured against double over the stated range.
+/// </summary>
+internal static unsafe class LaneMath<L>
+    where L : unmanaged, ILanes<L>
+{
+    /// <summary>e^x for x in [-87.3, 88.3], clamped outside (so e^-inf is 1.3e-38, not 0). Error below 1.5 ulp.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static L Exp(L x)
+    {
+        x = L.Min(L.Max(x, L.Create(-87.3f)), L.Create(88.3f));
+        L n = L.Round(x * L.Create(1.44269504088896341f));
+        L r = L.Fma(n, L.Create(-0.693359375f), x);
+        r = L.Fma(n, L.Create(2.12194440e-4f), r);
+        L p = L.Create(1.9875691500e-4f);
+        p = L.Fma(p, r, L.Create(1.3981999507e-3f));
+        p = L.Fma(p, r, L.Create(8.3334519073e-3f));
+        p = L.Fma(p, r, L.Create(4.1665795894e-2f));
+        p = L.Fma(p, r, L.Create(1.6666665459e-1f));
+        p = L.Fma(p, r, L.Create(5.0000001201e-1f));
+        p = L.Fma(p, r * r, r + L.Create(1f));
+        return L.Scale(p, n);
+    }
+
+    /// <summary>1 / (1 + e^-x).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static L Sigmoid(L x) => L.Create(1f) / (L.Create(1f) + Exp(L.Zero - x));
+
+    /// <summary>Natural logarithm of a positive normal number. Error below 2 ulp away from 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static L Log(L x)
+    {
+        // x = 2^e * m with m in [sqrt(1/2), sqrt(2)).
+        L e = L.Exponent(x), m = L.Mantissa(x);
+        L root = L.Create(1.41421356237f);
+        e = L.SelectGreater(m, root, e + L.Create(1f), e);
+        m = L.SelectGreater(m, root, m * L.Create(0.5f), m) - L.Create(1f);
+        L z = m * m;
+        L p = L.Create(7.0376836292e-2f);
+        p = L.Fma(p, m, L.Create(-1.1514610310e-1f));
+        p = L.Fma(p, m, L.Create(1.1676998740e-1f));
+        p = L.Fma(p, m, L.Create(-1.2420140846e-1f));
+        p = L.Fma(p, m, L.Create(1.4249322787e-1f));
+        p = L.Fma(p, m, L.Create(-1.6668057665e-1f));
+        p = L.Fma(p, m, L.Create(2.0000714765e-1f));
+        p = L.Fma(p, m, L.Create(-2.4999993993e-1f));
+        p = L.Fma(p, m, L.Create(3.3333331174e-1f));
+        L y = L.Fma(p * m, z, e * L.Create(-2.12194440e-4f));
+        y = L.Fma(L.Create(-0.5f), z, y);
+        return L.Fma(e, L.Create(0.693359375f), m + y);
+    }
+
+    /// <summary>e^x of one number, with the bits of the vector version.</summary>
+    public static float Exp(float x)
+    {
+        float* lanes = stackalloc float[ILanes<L>.Count];
+        L.Store(Exp(L.Create(x)), lanes);
+        return lanes[0];
+    }
+
+    /// <summary>Loads count (1 to 15) elements, zeros after them.</summary>
+    public static L LoadPartial(float* source, long count)
+    {
+        float* lanes = stackalloc float[ILanes<L>.Count];
+        for (int i = 0; i < ILanes<L>.Count; i++)
+        {
+            lanes[i] = i < count ? source[i] : 0f;
+        }
+        return L.Load(lanes);
+    }
+
+    /// <summary>Stores the first count (1 to 15) lanes.</summary>
+    public static void StorePartial(L value, float* destination, long count)
+    {
+        float* lanes = stackalloc float[ILanes<L>.Count];
+        L.Store(value, lanes);
+        for (int i = 0; i < count; i++)
+        {
+            destination[i] = lanes[i];
+        }
+    }
+}
