@@ -1,0 +1,94 @@
+using System.IO.MemoryMappedFiles;
+using Microsoft.Win32.SafeHandles;
+
+namespace NativeEngine.Formats;
+
+/// <summary>
+/// A read-only memory-mapped file of any size. Spans point into the mapping: they must not be used after Dispose. A file that another
+/// process cuts short while it is mapped ends this process on some systems; published files are replaced, never cut, so this needs
+/// somebody else's hand.
+/// </summary>
+internal sealed unsafe class MappedFile : IDisposable
+{
+    private readonly MemoryMappedFile? _mapping;
+    private readonly MemoryMappedViewAccessor? _view;
+    private byte* _start;
+
+    private MappedFile(string path, SafeFileHandle handle)
+    {
+        Path = path;
+        Length = RandomAccess.GetLength(handle);
+        if (Length == 0)
+        {
+            handle.Dispose();
+            return;
+        }
+        _mapping = MemoryMappedFile.CreateFromFile(handle, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+        try
+        {
+            _view = _mapping.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        }
+        catch
+        {
+            _mapping.Dispose();
+            throw;
+        }
+        byte* pointer = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
+        _start = pointer + _view.PointerOffset;
+    }
+
+    /// <summary>The path as it was given.</summary>
+    public string Path { get; }
+
+    /// <summary>Bytes in the file when it was opened.</summary>
+    public long Length { get; }
+
+    /// <summary>Maps a file; a missing, unreadable or unmappable one is BadInput.</summary>
+    public static MappedFile Open(string path)
+    {
+        SafeFileHandle? handle = null;
+        try
+        {
+            handle = File.OpenHandle(path);
+            return new MappedFile(path, handle);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            handle?.Dispose();
+            string why = e switch
+            {
+                FileNotFoundException or DirectoryNotFoundException => "there is no such file",
+                UnauthorizedAccessException when Directory.Exists(path) => "this is a folder, a file is needed",
+                UnauthorizedAccessException => "no permission to read it",
+                _ => $"cannot be read: {e.Message}",
+            };
+            throw FormatErrors.Bad(path, why, inner: e);
+        }
+    }
+
+    /// <summary>A range of the file. The caller has checked it against the length.</summary>
+    public ReadOnlySpan<byte> Bytes(long offset, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length - count);
+        if (count == 0)
+        {
+            return default;
+        }
+        ObjectDisposedException.ThrowIf(_start == null, this);
+        return new ReadOnlySpan<byte>(_start + offset, count);
+    }
+
+    public void Dispose()
+    {
+        if (_start != null)
+        {
+            _start = null;
+            _view!.SafeMemoryMappedViewHandle.ReleasePointer();
+            _view.Dispose();
+            _mapping!.Dispose();
+        }
+    }
+}
