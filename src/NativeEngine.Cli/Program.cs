@@ -1,2 +1,1 @@
-Console.Error.WriteLine("nengine");
-return 0;
+return NativeEngine.Cli.Application.Run(args);

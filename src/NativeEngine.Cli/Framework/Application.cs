@@ -1,0 +1,103 @@
+using System.CommandLine;
+using NativeEngine.Cli.Verbs;
+
+namespace NativeEngine.Cli;
+
+/// <summary>One run of the program: parse, set up the streams and signals, call the verb, turn every outcome into an exit code.</summary>
+internal static class Application
+{
+    public static int Run(string[] args)
+    {
+        var common = new CommonOptions();
+        var reader = new CommandLineReader(VerbList.Create(common), common);
+        // "nengine help train" is "nengine train --help".
+        args = args is ["help", .. var rest] ? [.. rest, "--help"] : args;
+        // Until the line is understood these are guesses good enough to report that it is not.
+        var line = args.TakeWhile(arg => arg != "--").ToArray();
+        var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));
+        var result = new ResultWriter(Console.OpenStandardOutput(), line.Contains("--json"));
+        using var interrupts = new Interrupts(signal => talk.Line(
+            signal == "Ctrl-C" ? "stopping (Ctrl-C again to stop at once)" : $"stopping: {signal} received"));
+        VerbContext? context = null;
+        try
+        {
+            if (Information(reader.Parse(args), common, line, result))
+            {
+                result.Complete();
+                return 0;
+            }
+            var parse = reader.Read(args);
+            talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose));
+            result = new ResultWriter(Console.OpenStandardOutput(), parse.GetValue(common.Json));
+            int code = 0;
+            if (parse.GetValue(common.PrintConfig))
+            {
+                result.Write(text => ResolvedConfiguration.WriteYaml(text, parse, common), json => ResolvedConfiguration.WriteJson(json, parse, common));
+            }
+            else
+            {
+                context = new VerbContext(parse, common, result, talk, interrupts);
+                code = ((Verb)parse.CommandResult.Command).Run(context);
+            }
+            result.Complete();
+            return code;
+        }
+        catch (Exception error)
+        {
+            var failure = Failure.Of(error, interrupts, context?.ResumeHint);
+            talk.Error(failure.Message, failure.Hint);
+            talk.Detail(error.ToString());
+            return Report(result, failure);
+        }
+    }
+
+    private static int Report(ResultWriter result, Failure failure)
+    {
+        try
+        {
+            result.Fail(failure);
+        }
+        catch (EngineException)
+        {
+            // stdout takes nothing more; the exit code and stderr have said it.
+        }
+        return failure.Code;
+    }
+
+    private static bool Information(ParseResult parse, CommonOptions common, string[] line, ResultWriter result)
+    {
+        var command = parse.CommandResult.Command;
+        if (line.Contains("--version") && command.Parents.FirstOrDefault() is null)
+        {
+            result.Write(
+                text => text.WriteLine($"nengine {BuildFacts.Version}, SIMD {BuildFacts.Simd}, {BuildFacts.Runtime}, {BuildFacts.System}"),
+                json =>
+                {
+                    json.WriteString("version", BuildFacts.Version);
+                    json.WriteString("simd", BuildFacts.Simd);
+                    json.WriteString("runtime", BuildFacts.Runtime);
+                    json.WriteString("system", BuildFacts.System);
+                });
+            return true;
+        }
+        if (line.Contains("--help") || line.Contains("-h"))
+        {
+            result.Write(
+                text => HelpText.Write(text, command, common),
+                json =>
+                {
+                    using var text = new StringWriter { NewLine = "\n" };
+                    HelpText.Write(text, command, common);
+                    json.WriteString("help", text.ToString());
+                });
+            return true;
+        }
+        return false;
+    }
+
+    private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose)
+    {
+        bool terminal = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
+        return new TalkWriter(Console.OpenStandardError(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose);
+    }
+}

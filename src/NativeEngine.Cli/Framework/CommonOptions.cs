@@ -1,0 +1,48 @@
+using System.CommandLine;
+
+namespace NativeEngine.Cli;
+
+/// <summary>The options of every verb. One instance belongs to one command tree.</summary>
+internal sealed class CommonOptions
+{
+    /// <summary>The seed of every random decision unless --seed says otherwise.</summary>
+    public const ulong DefaultSeed = 1;
+
+    public Option<string> Device { get; } =
+        Opt.Text("--device", "auto|cpu|cuda[:i]|opencl[:p.d]", "Where to compute; only auto may choose, and it says what it chose.", "auto");
+    public Option<int?> Threads { get; } =
+        Opt.MaybeNumber<int>("--threads", "N", "CPU threads; else SLURM_CPUS_PER_TASK, OMP_NUM_THREADS, the cgroup's quota, all processors.", min: 1, max: 4096);
+    public Option<ulong> Seed { get; } = Opt.Number("--seed", "N", "Seed of every random decision.", DefaultSeed);
+    public Option<long?> MaxMemory { get; } = Opt.MaybeSize("--max-memory", "Refuse work that needs more than this, like 8GiB.");
+    public Option<string?> Output { get; } = Opt.MaybeText("--output", "PATH", "Where the result goes.");
+    public Option<string?> Config { get; } = Opt.MaybeText("--config", "FILE.yaml", "Options from a file; keys are the long option names.");
+    public Option<string[]> Set { get; } = new("--set")
+    {
+        Description = "One option as key=value or verb.key=value; repeatable, wins over --config, loses to the option itself.",
+        HelpName = "key=value",
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
+    };
+    public Option<bool> PrintConfig { get; } = Opt.Flag("--print-config", "Print the resolved options as YAML and stop.");
+    public Option<bool> DryRun { get; } = Opt.Flag("--dry-run", "Check everything and say what would be done and its peak memory; do nothing.");
+    public Option<bool> Json { get; } = Opt.Flag("--json", "The result as one JSON document on stdout, also on failure.");
+    public Option<bool> Quiet { get; } = Opt.Flag("--quiet", "Only warnings and errors on stderr.");
+    public Option<bool> Verbose { get; } = Opt.Flag("--verbose", "More on stderr, stack traces too.");
+    public Option<bool> NoColor { get; } = Opt.Flag("--no-color", "No colours (so do NO_COLOR, TERM=dumb and a stderr that is no terminal).");
+    public Option<bool> Help { get; } = new("--help", "-h") { Description = "Show this help." };
+
+    /// <summary>In the order of the help text.</summary>
+    public IReadOnlyList<Option> All { get; }
+
+    public CommonOptions()
+    {
+        All = [Device, Threads, Seed, MaxMemory, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
+        foreach (var option in All)
+        {
+            option.Recursive = true;
+        }
+    }
+
+    /// <summary>Whether a configuration file or --set may give this option: not those that say where options come from.</summary>
+    public bool Configurable(Option option) => option != Config && option != Set && option != PrintConfig && option != Help;
+}

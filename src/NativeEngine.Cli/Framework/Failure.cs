@@ -1,0 +1,35 @@
+namespace NativeEngine.Cli;
+
+/// <summary>How a run ended badly: the exit code, a sentence, and what to do.</summary>
+internal sealed record Failure(int Code, string Message, string? Hint)
+{
+    /// <summary>A defect of this program: none of the documented codes.</summary>
+    public const int Defect = 1;
+
+    /// <summary>The failure that an exception stands for.</summary>
+    public static Failure Of(Exception error, Interrupts interrupts, string? resumeHint) => error switch
+    {
+        OperationCanceledException when interrupts.Received is { } signal => new(
+            interrupts.ExitCode(resumeHint is not null),
+            resumeHint is null ? $"stopped by {signal}" : $"stopped by {signal}; what was done is saved",
+            resumeHint),
+        AggregateException { InnerExceptions: [var only] } => Of(only, interrupts, resumeHint),
+        EngineException engine => new((int)engine.Kind, engine.Message, engine.Hint),
+        OutOfMemoryException => new((int)ErrorKind.WillNotFit, "memory ran out", "give a smaller --batch or --pool, or run with --dry-run to see the need"),
+        IOException io when IsDiskFull(io) => new((int)ErrorKind.WillNotFit, Sentence(io), "free some space or choose another --output"),
+        FileNotFoundException or DirectoryNotFoundException or PathTooLongException or UnauthorizedAccessException =>
+            new((int)ErrorKind.BadInput, Sentence(error), null),
+        IOException io => new((int)ErrorKind.BadInput, Sentence(io), null),
+        _ => new(Defect, $"this is a defect of nengine: {error.GetType().Name}: {Sentence(error)}",
+            "please report it with the output of the same command and --verbose"),
+    };
+
+    /// <summary>ENOSPC or EDQUOT, or ERROR_HANDLE_DISK_FULL or ERROR_DISK_FULL on Windows.</summary>
+    public static bool IsDiskFull(IOException error)
+    {
+        int code = error.HResult & 0xFFFF;
+        return OperatingSystem.IsWindows() ? code is 39 or 112 : code is 28 or 122;
+    }
+
+    private static string Sentence(Exception error) => error.Message.ReplaceLineEndings(" ").Trim();
+}

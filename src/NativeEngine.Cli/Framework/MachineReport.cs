@@ -1,0 +1,99 @@
+using System.Text.Json;
+
+namespace NativeEngine.Cli;
+
+/// <summary>What doctor tells: one line a fact, the same facts as JSON.</summary>
+internal sealed class MachineReport(VerbContext context)
+{
+    private readonly SystemMemory _memory = SystemMemory.Read();
+    private readonly string _temporary = Path.GetTempPath();
+    private readonly string? _temporaryProblem = WriteProblem(Path.GetTempPath());
+
+    public void WriteText(TextWriter text)
+    {
+        Line(text, "version", BuildFacts.Version);
+        Line(text, "runtime", BuildFacts.Runtime);
+        Line(text, "system", BuildFacts.System);
+        Line(text, "simd", BuildFacts.Simd);
+        Line(text, "devices", "cpu");
+        Line(text, "", "cuda: not in this build");
+        Line(text, "", "opencl: not in this build");
+        Line(text, "threads", $"{context.Threads.Count} (from {context.Threads.Source}; {Environment.ProcessorCount} processors)");
+        Line(text, "cpu quota", context.Limits.Processors is { } share ? FormattableString.Invariant($"{share:0.##} processors (cgroup)") : "none");
+        Line(text, "memory", ByteSize.Format(_memory.Total) + (_memory.Available is { } free ? $", {ByteSize.Format(free)} available now" : ""));
+        Line(text, "memory limit", context.Limits.MemoryBytes is { } bytes ? $"{ByteSize.Format(bytes)} (cgroup)" : "none");
+        Line(text, "max memory", ByteSize.Format(context.MaxMemory));
+        Line(text, "temporary", $"{_temporary} ({_temporaryProblem ?? "writable"})");
+        Line(text, "seed", FormattableString.Invariant($"{context.Seed}"));
+    }
+
+    public void WriteJson(Utf8JsonWriter json)
+    {
+        json.WriteNumber("schema", 1);
+        json.WriteString("version", BuildFacts.Version);
+        json.WriteString("runtime", BuildFacts.Runtime);
+        json.WriteString("system", BuildFacts.System);
+        json.WriteString("simd", BuildFacts.Simd);
+        json.WriteStartArray("devices");
+        Device(json, "cpu", true, null);
+        Device(json, "cuda", false, "not in this build");
+        Device(json, "opencl", false, "not in this build");
+        json.WriteEndArray();
+        json.WriteStartObject("threads");
+        json.WriteNumber("count", context.Threads.Count);
+        json.WriteString("source", context.Threads.Source);
+        json.WriteNumber("processors", Environment.ProcessorCount);
+        Number(json, "cgroup_quota", context.Limits.Processors);
+        json.WriteEndObject();
+        json.WriteStartObject("memory");
+        json.WriteNumber("total_bytes", _memory.Total);
+        Number(json, "available_bytes", _memory.Available);
+        Number(json, "cgroup_limit_bytes", context.Limits.MemoryBytes);
+        json.WriteNumber("max_bytes", context.MaxMemory);
+        json.WriteEndObject();
+        json.WriteStartObject("temporary");
+        json.WriteString("path", _temporary);
+        json.WriteBoolean("writable", _temporaryProblem is null);
+        json.WriteString("problem", _temporaryProblem);
+        json.WriteEndObject();
+        json.WriteNumber("seed", context.Seed);
+    }
+
+    private static void Device(Utf8JsonWriter json, string name, bool available, string? reason)
+    {
+        json.WriteStartObject();
+        json.WriteString("name", name);
+        json.WriteBoolean("available", available);
+        json.WriteString("reason", reason);
+        json.WriteEndObject();
+    }
+
+    private static void Number(Utf8JsonWriter json, string name, double? value)
+    {
+        if (value is { } number)
+        {
+            json.WriteNumber(name, number);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+
+    private static void Line(TextWriter text, string name, string value) => text.WriteLine($"{name,-14}{value}");
+
+    private static string? WriteProblem(string folder)
+    {
+        try
+        {
+            string probe = Path.Combine(folder, $"nengine-doctor-{Environment.ProcessId}");
+            using var file = File.Create(probe, 1, FileOptions.DeleteOnClose);
+            file.WriteByte(1);
+            return null;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return $"not writable: {error.Message}";
+        }
+    }
+}

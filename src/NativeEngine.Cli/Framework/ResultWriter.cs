@@ -1,0 +1,133 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace NativeEngine.Cli;
+
+/// <summary>
+/// stdout: UTF-8 without a byte order mark, text for people or exactly one JSON document. The document is held back until the verb
+/// has ended, so a failure replaces it and never follows it. A reader that went away is not an error.
+/// </summary>
+internal sealed class ResultWriter
+{
+    private static readonly JsonWriterOptions _jsonOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private readonly Stream _stdout;
+    private readonly StreamWriter _text;
+    private byte[]? _document;
+
+    public ResultWriter(Stream stdout, bool json)
+    {
+        _stdout = stdout;
+        IsJson = json;
+        _text = new StreamWriter(stdout, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 14, leaveOpen: true)
+        {
+            NewLine = "\n",
+        };
+    }
+
+    /// <summary>Whether --json was given.</summary>
+    public bool IsJson { get; }
+
+    /// <summary>Writes the result once: as text, or as the members of the one JSON object.</summary>
+    public void Write(Action<TextWriter> text, Action<Utf8JsonWriter> json)
+    {
+        if (IsJson)
+        {
+            WriteJson(json);
+        }
+        else
+        {
+            text(_text);
+        }
+    }
+
+    /// <summary>The JSON object alone, for verbs whose text went out piece by piece through <see cref="WriteText"/>.</summary>
+    public void WriteJson(Action<Utf8JsonWriter> members)
+    {
+        if (!IsJson)
+        {
+            return;
+        }
+        if (_document is not null)
+        {
+            throw new InvalidOperationException("a verb wrote two JSON documents");
+        }
+        _document = Serialize(members);
+    }
+
+    /// <summary>A piece of text that is shown at once (generated text); nothing with --json.</summary>
+    public void WriteText(string piece)
+    {
+        if (!IsJson)
+        {
+            _text.Write(piece);
+            Guard(_text.Flush);
+        }
+    }
+
+    /// <summary>Sends out what a verb that ended left here.</summary>
+    public void Complete()
+    {
+        if (IsJson)
+        {
+            SendDocument(_document ?? throw new InvalidOperationException("a verb wrote no JSON document"));
+        }
+        else
+        {
+            Guard(_text.Flush);
+        }
+    }
+
+    /// <summary>Sends the error document with --json; text that was written before a failure stays.</summary>
+    public void Fail(Failure failure)
+    {
+        if (!IsJson)
+        {
+            Guard(_text.Flush);
+            return;
+        }
+        SendDocument(Serialize(json =>
+        {
+            json.WriteStartObject("error");
+            json.WriteNumber("code", failure.Code);
+            json.WriteString("message", failure.Message);
+            json.WriteString("hint", failure.Hint);
+            json.WriteEndObject();
+        }));
+    }
+
+    private static byte[] Serialize(Action<Utf8JsonWriter> members)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer, _jsonOptions))
+        {
+            json.WriteStartObject();
+            members(json);
+            json.WriteEndObject();
+        }
+        buffer.WriteByte((byte)'\n');
+        return buffer.ToArray();
+    }
+
+    private void SendDocument(byte[] document) => Guard(() =>
+    {
+        _stdout.Write(document);
+        _stdout.Flush();
+    });
+
+    private static void Guard(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (IOException error) when (Failure.IsDiskFull(error))
+        {
+            throw new EngineException(ErrorKind.WillNotFit, "the result could not be written to stdout: no space left on the device", inner: error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ObjectDisposedException)
+        {
+            // stdout is closed or its reader has gone: nobody is left to tell.
+        }
+    }
+}

@@ -1,0 +1,105 @@
+using System.Text;
+
+namespace NativeEngine.Cli;
+
+/// <summary>stderr: what the program says while it works. Lines of several threads do not mix.</summary>
+internal sealed class TalkWriter
+{
+    private readonly Lock _lock = new();
+    private readonly StreamWriter _stderr;
+    private readonly bool _color;
+    private bool _lineOpen;
+
+    public TalkWriter(Stream stderr, bool terminal, bool color, bool quiet = false, bool verbose = false)
+    {
+        _stderr = new StreamWriter(stderr, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true)
+        {
+            NewLine = "\n",
+            AutoFlush = true,
+        };
+        IsTerminal = terminal;
+        _color = color;
+        IsQuiet = quiet;
+        IsVerbose = verbose;
+    }
+
+    /// <summary>Whether lines may be rewritten in place.</summary>
+    public bool IsTerminal { get; }
+
+    /// <summary>Whether --quiet was given.</summary>
+    public bool IsQuiet { get; }
+
+    /// <summary>Whether --verbose was given.</summary>
+    public bool IsVerbose { get; }
+
+    /// <summary>Colour is used on a terminal unless --no-color, NO_COLOR (not empty) or TERM=dumb says otherwise.</summary>
+    public static bool WantsColor(bool terminal, bool noColor) =>
+        terminal && !noColor
+        && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
+        && Environment.GetEnvironmentVariable("TERM") != "dumb";
+
+    /// <summary>What most people want to know; silent with --quiet.</summary>
+    public void Info(string line)
+    {
+        if (!IsQuiet)
+        {
+            Line(line);
+        }
+    }
+
+    /// <summary>What some want to know: only with --verbose.</summary>
+    public void Detail(string line)
+    {
+        if (IsVerbose)
+        {
+            Line(line);
+        }
+    }
+
+    /// <summary>Something is not as it should be, the work goes on.</summary>
+    public void Warn(string line) => Line(Paint("33", "warning: ") + line);
+
+    /// <summary>Why the work ended.</summary>
+    public void Error(string message, string? hint)
+    {
+        Line(Paint("31", "error: ") + message);
+        if (hint is not null)
+        {
+            Line("  hint: " + hint);
+        }
+    }
+
+    /// <summary>Replaces the one line that is being rewritten; only on a terminal.</summary>
+    public void Rewrite(string line)
+    {
+        lock (_lock)
+        {
+            Put("\r\u001b[K" + line);
+            _lineOpen = true;
+        }
+    }
+
+    /// <summary>A whole line.</summary>
+    public void Line(string line)
+    {
+        lock (_lock)
+        {
+            Put((_lineOpen ? "\r\u001b[K" : "") + line + "\n");
+            _lineOpen = false;
+        }
+    }
+
+    private string Paint(string code, string text) => _color ? $"\u001b[{code}m{text}\u001b[0m" : text;
+
+    private void Put(string text)
+    {
+        try
+        {
+            _stderr.Write(text);
+        }
+        catch (IOException)
+        {
+            // stderr is closed: the work is worth more than the talk.
+        }
+    }
+}

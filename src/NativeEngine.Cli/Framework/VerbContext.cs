@@ -1,0 +1,89 @@
+using System.CommandLine;
+
+namespace NativeEngine.Cli;
+
+/// <summary>Everything a verb gets: its options, the common ones resolved, and where to write.</summary>
+internal sealed class VerbContext
+{
+    private readonly ParseResult _parse;
+    private readonly CommonOptions _common;
+    private readonly Interrupts _interrupts;
+
+    public VerbContext(ParseResult parse, CommonOptions common, ResultWriter result, TalkWriter talk, Interrupts interrupts)
+    {
+        (_parse, _common, _interrupts) = (parse, common, interrupts);
+        (Result, Talk) = (result, talk);
+        Limits = CgroupLimits.Read();
+        Threads = ThreadCount.Resolve(
+            parse.GetValue(common.Threads), Environment.GetEnvironmentVariable, Limits, Environment.ProcessorCount, talk.Warn);
+        DeviceChoice.Check(DeviceName);
+    }
+
+    /// <summary>stdout.</summary>
+    public ResultWriter Result { get; }
+
+    /// <summary>stderr.</summary>
+    public TalkWriter Talk { get; }
+
+    /// <summary>Cancelled by Ctrl-C, SIGTERM and SIGUSR1.</summary>
+    public CancellationToken Cancellation => _interrupts.Token;
+
+    /// <summary>What the container or batch system allows.</summary>
+    public CgroupLimits Limits { get; }
+
+    /// <summary>CPU threads to use and why.</summary>
+    public ThreadCount Threads { get; }
+
+    /// <summary>--device as given.</summary>
+    public string DeviceName => Need(_common.Device);
+
+    /// <summary>--seed.</summary>
+    public ulong Seed => Need(_common.Seed);
+
+    /// <summary>--dry-run: check, say what would be done and its peak memory, do nothing.</summary>
+    public bool DryRun => Need(_common.DryRun);
+
+    /// <summary>--output as given, or null.</summary>
+    public string? Output => Get(_common.Output);
+
+    /// <summary>
+    /// Bytes this run may use: --max-memory, else what the machine or the cgroup has in total. Work that needs more is refused with
+    /// <see cref="ErrorKind.WillNotFit"/> before it starts.
+    /// </summary>
+    public long MaxMemory => Get(_common.MaxMemory) ?? Math.Min(SystemMemory.Read().Total, Limits.MemoryBytes ?? long.MaxValue);
+
+    /// <summary>
+    /// Set by a verb as soon as its work can be continued: what to do for that ("run the same command with --resume"). A Ctrl-C then
+    /// ends with 75 in place of 130.
+    /// </summary>
+    public string? ResumeHint { get; set; }
+
+    /// <summary>The value of an option or argument, null when it was left out and has no default.</summary>
+    public T? Get<T>(Option<T> option) => _parse.GetValue(option);
+
+    /// <inheritdoc cref="Get{T}(Option{T})"/>
+    public T? Get<T>(Argument<T> argument) => _parse.GetValue(argument);
+
+    /// <summary>The value of an option that is required or has a default.</summary>
+    public T Need<T>(Option<T> option)
+        where T : notnull => _parse.GetValue(option)
+            ?? throw new EngineException(ErrorKind.Usage, $"{option.Name} is needed here", $"give {option.Name} {option.HelpName}");
+
+    /// <summary>The value of a required argument.</summary>
+    public T Need<T>(Argument<T> argument)
+        where T : notnull => _parse.GetValue(argument)
+            ?? throw new EngineException(ErrorKind.Usage, $"{argument.Name} is needed here");
+
+    /// <summary>--output, where the verb cannot do without.</summary>
+    public string NeedOutput() => Output
+        ?? throw new EngineException(ErrorKind.Usage, "--output is needed here", $"give --output {_common.Output.HelpName}");
+
+    /// <summary>Whether an option was given (on the line, with --set or in the configuration) rather than left at its default.</summary>
+    public bool IsGiven(Option option) => _parse.GetResult(option) is { Implicit: false };
+
+    /// <summary>Every option of the verb as resolved, for run.json: name without dashes, and value as text.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> ResolvedOptions() => ResolvedConfiguration.Of(_parse, _common);
+
+    /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>
+    public ProgressLine Progress(string what, long total, string unit) => new(Talk, what, total, unit);
+}

@@ -1,0 +1,43 @@
+using System.CommandLine;
+
+namespace NativeEngine.Cli.Verbs;
+
+// To add a verb: one file Verbs/<Name>Verb.cs and one line in Create below.
+//
+//     internal sealed class CountVerb : Verb
+//     {
+//         private readonly Option<string> _data = Opt.RequiredText("--data", "D.jsonl", "The examples.");
+//         private readonly Option<int> _limit = Opt.Number("--limit", "N", "Stop after so many.", 1000, min: 1);
+//
+//         public CountVerb()
+//             : base("count", "Counts examples.", "nengine count --data data.jsonl --limit 10") => Add("options", _data, _limit);
+//
+//         public override int Run(VerbContext context)
+//         {
+//             long n = Counter.Count(context.Need(_data), context.Need(_limit), context.Cancellation);
+//             context.Result.Write(
+//                 text => text.WriteLine($"{n} examples"),
+//                 json => json.WriteNumber("examples", n));     // inside the one {...} of --json
+//             return 0;
+//         }
+//     }
+//
+// Positional arguments: Add(new Argument<string>("FILE") { Description = "..." }). Progress: using var p = context.Progress("reading", n, "lines").
+
+/// <summary>All verbs, in the order of the help text.</summary>
+internal static class VerbList
+{
+    /// <summary>A fresh command tree.</summary>
+    public static Command Create(CommonOptions common)
+    {
+        var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
+        {
+            new DoctorVerb(),
+        };
+        foreach (var option in common.All)
+        {
+            root.Add(option);
+        }
+        return root;
+    }
+}
