@@ -1,6 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+using NativeEngine.Devices.Cpu;
 
 namespace NativeEngine.Cli;
 
@@ -17,8 +17,6 @@ internal static class BuildFacts
     /// <summary>"Debian GNU/Linux 13 (trixie)" and its architecture.</summary>
     public static string System => $"{RuntimeInformation.OSDescription.Trim()} ({RuntimeInformation.ProcessArchitecture})";
 
-    /// <summary>The widest vectors the processor and runtime have.</summary>
-    public static string Simd => Vector512.IsHardwareAccelerated ? "512 bits"
-        : Vector256.IsHardwareAccelerated ? "256 bits"
-        : Vector128.IsHardwareAccelerated ? "128 bits" : "none";
+    /// <summary>The widest vector registers of the processor.</summary>
+    public static string Simd => CpuDevice.NameOf(CpuDevice.Widest);
 }

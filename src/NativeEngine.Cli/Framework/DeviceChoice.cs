@@ -1,4 +1,6 @@
 using System.Text.RegularExpressions;
+using NativeEngine.Devices;
+using NativeEngine.Devices.Cpu;
 
 namespace NativeEngine.Cli;
 
@@ -20,6 +22,15 @@ internal static partial class DeviceChoice
             ErrorKind.DeviceUnavailable,
             $"the device '{asked}' cannot be used: this build has only the CPU device",
             "use --device cpu, or --device auto to take the best there is");
+    }
+
+    /// <summary>Opens the device; the only place that decides what auto means. An allocation past the limit is refused.</summary>
+    public static Device Open(string asked, int threads, long memoryLimit, TalkWriter talk)
+    {
+        Check(asked);
+        var device = new CpuDevice(threads) { MemoryLimit = memoryLimit };
+        talk.Detail(asked == "auto" ? $"device: auto chose {device.Description}" : $"device: {device.Description}");
+        return device;
     }
 
     [GeneratedRegex(@"^(cuda(:\d{1,3})?|opencl(:\d{1,3}\.\d{1,3})?)$", RegexOptions.CultureInvariant)]

@@ -9,13 +9,18 @@ internal sealed class MachineReport(VerbContext context)
     private readonly string _temporary = Path.GetTempPath();
     private readonly string? _temporaryProblem = WriteProblem(Path.GetTempPath());
 
+    private readonly (string? Description, string? Problem) _cpu = OpenCpu(context);
+
+    private static string? Forced => Environment.GetEnvironmentVariable("NENGINE_SIMD") is { Length: > 0 } value ? value : null;
+
     public void WriteText(TextWriter text)
     {
         Line(text, "version", BuildFacts.Version);
         Line(text, "runtime", BuildFacts.Runtime);
         Line(text, "system", BuildFacts.System);
-        Line(text, "simd", BuildFacts.Simd);
-        Line(text, "devices", "cpu");
+        Line(text, "simd", $"{BuildFacts.Simd} registers");
+        Line(text, "", $"NENGINE_SIMD: {Forced ?? "not set"}");
+        Line(text, "devices", _cpu.Description ?? $"cpu: unavailable: {_cpu.Problem}");
         Line(text, "", "cuda: not in this build");
         Line(text, "", "opencl: not in this build");
         Line(text, "threads", $"{context.Threads.Count} (from {context.Threads.Source}; {Environment.ProcessorCount} processors)");
@@ -34,8 +39,9 @@ internal sealed class MachineReport(VerbContext context)
         json.WriteString("runtime", BuildFacts.Runtime);
         json.WriteString("system", BuildFacts.System);
         json.WriteString("simd", BuildFacts.Simd);
+        json.WriteString("simd_forced", Forced);
         json.WriteStartArray("devices");
-        Device(json, "cpu", true, null);
+        Device(json, "cpu", _cpu.Problem is null, _cpu.Problem ?? _cpu.Description);
         Device(json, "cuda", false, "not in this build");
         Device(json, "opencl", false, "not in this build");
         json.WriteEndArray();
@@ -59,12 +65,12 @@ internal sealed class MachineReport(VerbContext context)
         json.WriteNumber("seed", context.Seed);
     }
 
-    private static void Device(Utf8JsonWriter json, string name, bool available, string? reason)
+    private static void Device(Utf8JsonWriter json, string name, bool available, string? detail)
     {
         json.WriteStartObject();
         json.WriteString("name", name);
         json.WriteBoolean("available", available);
-        json.WriteString("reason", reason);
+        json.WriteString("detail", detail);
         json.WriteEndObject();
     }
 
@@ -81,6 +87,19 @@ internal sealed class MachineReport(VerbContext context)
     }
 
     private static void Line(TextWriter text, string name, string value) => text.WriteLine($"{name,-14}{value}");
+
+    private static (string? Description, string? Problem) OpenCpu(VerbContext context)
+    {
+        try
+        {
+            using var device = context.OpenDevice();
+            return (device.Description, null);
+        }
+        catch (EngineException error)
+        {
+            return (null, error.Message);
+        }
+    }
 
     private static string? WriteProblem(string folder)
     {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Devices;
 
 namespace NativeEngine.Cli;
 
@@ -83,6 +84,16 @@ internal sealed class VerbContext
 
     /// <summary>Every option of the verb as resolved, for run.json: name without dashes, and value as text.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> ResolvedOptions() => ResolvedConfiguration.Of(_parse, _common);
+
+    /// <summary>
+    /// The device of --device, with --threads and --max-memory applied: <c>using var device = context.OpenDevice();</c> before the
+    /// buffers. With --verbose it says what was chosen.
+    /// </summary>
+    public Device OpenDevice()
+    {
+        Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
+        return DeviceChoice.Open(DeviceName, Threads.Count, MaxMemory, Talk);
+    }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>
     public ProgressLine Progress(string what, long total, string unit) => new(Talk, what, total, unit);
