@@ -1,0 +1,285 @@
+using System.IO.Compression;
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace NativeEngine.Data;
+
+/// <summary>
+/// Reads a JSONL mixture line by line: plain, gzip (<c>.gz</c>), or standard input (<c>-</c>, given by the caller as a stream).
+/// One object a line, <c>{"prompt":…,"completion":…,"source":…}</c> or <c>{"text":…,"source":…}</c>; other fields are ignored. When
+/// a line has both forms the prompt and completion are used.
+/// <para>Rules. Blank lines are ignored; a UTF-8 byte order mark is tolerated. A line is bad when it is not UTF-8, not one JSON
+/// object, has a field twice, is longer than <see cref="MaxLineBytes"/>, lacks its texts, or holds a lone surrogate. A source may
+/// be a string or a number (its JSON text is its name). The first <see cref="SourceWindow"/> usable lines decide whether the file
+/// has sources: if none of them has the source field all examples belong to <see cref="DefaultSource"/> and a later line with the
+/// field is bad; if any has it, every line without it is bad.</para>
+/// <para>A missing file, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
+/// (<see cref="ErrorKind.BadInput"/>) under either policy. Memory: one line, plus at most the window's examples.</para>
+/// </summary>
+public sealed class JsonlReader
+{
+    /// <summary>The longest line that is read: 64 MiB.</summary>
+    public const int MaxLineBytes = 64 << 20;
+
+    /// <summary>How many usable lines decide whether a file has sources.</summary>
+    public const int SourceWindow = 1000;
+
+    /// <summary>The source of all examples of a file without the source field.</summary>
+    public const string DefaultSource = "default";
+
+    private static readonly JsonDocumentOptions _strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
+
+    private readonly string _name;
+    private readonly Func<Stream> _open;
+    private readonly JsonlOptions _options;
+    private readonly List<BadLine> _badLines = [];
+
+    /// <summary>Reads a file by its path; a name ending in <c>.gz</c> is decompressed.</summary>
+    public JsonlReader(string path, JsonlOptions? options = null)
+        : this(path, () => OpenFile(path), options)
+    {
+    }
+
+    /// <summary>Reads what <paramref name="open"/> gives (standard input, memory); <paramref name="name"/> is for messages.</summary>
+    public JsonlReader(string name, Func<Stream> open, JsonlOptions? options = null)
+    {
+        _name = name;
+        _open = open;
+        _options = options ?? new JsonlOptions();
+    }
+
+    /// <summary>The name of the file in messages.</summary>
+    public string Name => _name;
+
+    /// <summary>Lines read so far, blank ones included.</summary>
+    public long LineCount { get; private set; }
+
+    /// <summary>Usable examples so far.</summary>
+    public long ExampleCount { get; private set; }
+
+    /// <summary>Bad lines left out so far (policy <see cref="BadLinePolicy.Skip"/>).</summary>
+    public long BadLineCount { get; private set; }
+
+    /// <summary>The first bad lines with their reasons.</summary>
+    public IReadOnlyList<BadLine> BadLines => _badLines;
+
+    /// <summary>The examples in file order. Each enumeration opens the input anew and restarts the counts.</summary>
+    public IEnumerable<Example> Read(CancellationToken cancellation = default)
+    {
+        LineCount = ExampleCount = BadLineCount = 0;
+        _badLines.Clear();
+        using var stream = _open();
+        var lines = new LineSplitter(stream, MaxLineBytes);
+        var window = new List<Example>();
+        bool? hasSources = null;
+        while (Next(lines, out var line, out bool tooLong))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            LineCount = lines.Line;
+            if (!tooLong && line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
+            {
+                continue;
+            }
+            var example = tooLong ? Bad(lines.Line, $"it is longer than {MaxLineBytes} bytes") : Parse(line, lines.Line);
+            if (example is null)
+            {
+                continue;
+            }
+            bool sourced = example.Source.Length > 0;
+            if (hasSources is null && !sourced && window.Count < SourceWindow)
+            {
+                window.Add(example);
+                continue;
+            }
+            if (hasSources is null)
+            {
+                hasSources = sourced;
+                foreach (var held in Release(window, sourced))
+                {
+                    yield return held;
+                }
+            }
+            var resolved = Resolve(example, hasSources.Value);
+            if (resolved is not null)
+            {
+                ExampleCount++;
+                yield return resolved;
+            }
+        }
+        foreach (var held in Release(window, sourced: false))
+        {
+            yield return held;
+        }
+        if (ExampleCount == 0)
+        {
+            throw new EngineException(ErrorKind.BadInput, LineCount == 0
+                ? $"reading {_name}: expected examples, one JSON object a line, got an empty file"
+                : $"reading {_name}: expected examples, got {LineCount} lines without one that is usable{FirstReason()}",
+                $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{_options.CompletionField}\":\"…\",\"{_options.SourceField}\":\"…\"}} "
+                + $"or {{\"{_options.TextField}\":\"…\",\"{_options.SourceField}\":\"…\"}}");
+        }
+    }
+
+    private IEnumerable<Example> Release(List<Example> window, bool sourced)
+    {
+        foreach (var held in window)
+        {
+            var resolved = Resolve(held, sourced);
+            if (resolved is not null)
+            {
+                ExampleCount++;
+                yield return resolved;
+            }
+        }
+        window.Clear();
+    }
+
+    private Example? Resolve(Example example, bool hasSources)
+    {
+        bool sourced = example.Source.Length > 0;
+        if (sourced == hasSources)
+        {
+            return sourced ? example : example.WithSource(DefaultSource);
+        }
+        return Bad(example.Line, hasSources
+            ? $"it lacks the field \"{_options.SourceField}\", which other lines have"
+            : $"it has the field \"{_options.SourceField}\", which none of the first {SourceWindow} examples has");
+    }
+
+    private bool Next(LineSplitter lines, out ReadOnlyMemory<byte> line, out bool tooLong)
+    {
+        try
+        {
+            return lines.TryRead(out line, out tooLong);
+        }
+        catch (Exception e) when (e is InvalidDataException or IOException)
+        {
+            throw new EngineException(ErrorKind.BadInput,
+                $"reading {_name} after line {lines.Line}: {e.Message.TrimEnd('.')}", "is the file complete?", e);
+        }
+    }
+
+    private Example? Parse(ReadOnlyMemory<byte> line, long number)
+    {
+        if (!Utf8.IsValid(line.Span))
+        {
+            return Bad(number, "it is not valid UTF-8");
+        }
+        try
+        {
+            using var document = JsonDocument.Parse(line, _strict);
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object)
+            {
+                return Bad(number, $"expected a JSON object, got {Describe(root)}");
+            }
+            string? source = SourceName(root, number, out bool badSource);
+            if (badSource)
+            {
+                return null;
+            }
+            bool hasPrompt = root.TryGetProperty(_options.PromptField, out var prompt) && prompt.ValueKind != JsonValueKind.Null;
+            bool hasCompletion = root.TryGetProperty(_options.CompletionField, out var completion)
+                && completion.ValueKind != JsonValueKind.Null;
+            if (hasPrompt && hasCompletion)
+            {
+                return prompt.ValueKind == JsonValueKind.String && completion.ValueKind == JsonValueKind.String
+                    ? Example.FromPrompt(source ?? "", prompt.GetString()!, completion.GetString()!, number)
+                    : Bad(number, $"\"{_options.PromptField}\" and \"{_options.CompletionField}\" must be strings, "
+                        + $"got {Describe(prompt)} and {Describe(completion)}");
+            }
+            if (root.TryGetProperty(_options.TextField, out var text) && text.ValueKind != JsonValueKind.Null)
+            {
+                if (text.ValueKind != JsonValueKind.String)
+                {
+                    return Bad(number, $"\"{_options.TextField}\" must be a string, got {Describe(text)}");
+                }
+                string content = text.GetString()!;
+                return content.Length > 0 ? Example.FromText(source ?? "", content, number)
+                    : Bad(number, $"\"{_options.TextField}\" is empty");
+            }
+            return Bad(number, hasPrompt || hasCompletion
+                ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
+                    + $"\"{(hasPrompt ? _options.CompletionField : _options.PromptField)}\""
+                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"");
+        }
+        catch (JsonException e)
+        {
+            return Bad(number, $"it is not valid JSON (byte {e.BytePositionInLine})");
+        }
+        catch (InvalidOperationException)
+        {
+            return Bad(number, "a string holds a lone surrogate (\\ud800 to \\udfff without its partner)");
+        }
+    }
+
+    private string? SourceName(JsonElement root, long number, out bool bad)
+    {
+        bad = false;
+        if (!root.TryGetProperty(_options.SourceField, out var value) || value.ValueKind == JsonValueKind.Null)
+        {
+            return null;
+        }
+        string? name = value.ValueKind switch
+        {
+            JsonValueKind.String => value.GetString(),
+            JsonValueKind.Number => value.GetRawText(),
+            _ => null,
+        };
+        if (string.IsNullOrEmpty(name))
+        {
+            bad = true;
+            Bad(number, name is null
+                ? $"\"{_options.SourceField}\" must be a string or a number, got {Describe(value)}"
+                : $"\"{_options.SourceField}\" is empty");
+        }
+        return name;
+    }
+
+    private Example? Bad(long line, string reason)
+    {
+        if (_options.OnBadLine == BadLinePolicy.Fail)
+        {
+            throw new EngineException(ErrorKind.BadInput, $"{_name}:{line}: {reason}",
+                "correct the line, or leave such lines out with --on-bad-line skip");
+        }
+        BadLineCount++;
+        if (_badLines.Count < _options.ReasonsKept)
+        {
+            _badLines.Add(new BadLine(line, reason));
+        }
+        return null;
+    }
+
+    private string FirstReason() => _badLines.Count == 0 ? "" : $"; the first, line {_badLines[0].Line}: {_badLines[0].Reason}";
+
+    private static string Describe(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Array => "an array",
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Number => "a number",
+        JsonValueKind.String => "a string",
+        JsonValueKind.Null => "null",
+        _ => "a boolean",
+    };
+
+    private static Stream OpenFile(string path)
+    {
+        if (path.EndsWith(".zst", StringComparison.OrdinalIgnoreCase))
+        {
+            throw new EngineException(ErrorKind.BadInput, $"reading {path}: zstd files are not read",
+                $"decompress it on the way in: zstd -dc {path} | nengine … -");
+        }
+        try
+        {
+            var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+            return path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            string why = e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file"
+                : Directory.Exists(path) ? "it is a folder" : e.Message.TrimEnd('.');
+            throw new EngineException(ErrorKind.BadInput, $"reading {(path.Length == 0 ? "a data file" : path)}: {why}", null, e);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+namespace NativeEngine.Data;
+
+/// <summary>Which tokens of an example with a prompt the loss covers.</summary>
+public enum LossOn
+{
+    /// <summary>The completion only: the tokens whose first byte is at or after the completion's first byte, and EOS.</summary>
+    Completion,
+    /// <summary>Every token after the first.</summary>
+    All,
+}
+
+/// <summary>How texts become token sequences.</summary>
+public sealed record DatasetOptions
+{
+    /// <summary>The longest sequence in tokens; what is beyond is cut off and counted.</summary>
+    public required int MaxLength { get; init; }
+
+    /// <summary>Which tokens are labels.</summary>
+    public LossOn LossOn { get; init; } = LossOn.Completion;
+
+    /// <summary>Whether EOS ends every example that is not cut off (if the tokenizer has one and does not add it itself).</summary>
+    public bool AppendEos { get; init; } = true;
+
+    /// <summary>Training: loss on the completion, EOS appended.</summary>
+    public static DatasetOptions Training(int maxLength, LossOn lossOn = LossOn.Completion) =>
+        new() { MaxLength = maxLength, LossOn = lossOn };
+
+    /// <summary>Evaluation: every token after the first is scored, no EOS.</summary>
+    public static DatasetOptions Evaluation(int maxLength) =>
+        new() { MaxLength = maxLength, LossOn = LossOn.All, AppendEos = false };
+}
+
+/// <summary>What became of the examples: <c>Kept + NoLabel = Read</c>.</summary>
+public sealed record DatasetReport
+{
+    /// <summary>Examples read.</summary>
+    public int Read { get; init; }
+
+    /// <summary>Examples in the dataset.</summary>
+    public int Kept { get; init; }
+
+    /// <summary>Examples left out because no token of theirs is a label.</summary>
+    public int NoLabel { get; init; }
+
+    /// <summary>Of <see cref="NoLabel"/>, those that had labels before they were cut off.</summary>
+    public int NoLabelAfterTruncation { get; init; }
+
+    /// <summary>Examples cut off at the longest length, those left out included.</summary>
+    public int Truncated { get; init; }
+
+    /// <summary>Tokens beyond the longest length.</summary>
+    public long TokensLost { get; init; }
+
+    /// <summary>Tokens in the dataset.</summary>
+    public long Tokens { get; init; }
+
+    /// <summary>Label tokens in the dataset.</summary>
+    public long LabelTokens { get; init; }
+}
+
+/// <summary>
+/// The tokenised examples of a mixture with their source ids. Source ids are positions in <see cref="Sources"/>, which is in the
+/// order of <see cref="SourceOrder"/>; a source all of whose examples were left out keeps its id with size 0.
+/// <para>The whole text is tokenised at once, so tokens may span the boundary between prompt and completion; such a token belongs
+/// to the prompt. Token t of an example is a label when <c>t ≥ LabelStart</c>, and LabelStart is at least 1, because the first token
+/// has nothing to be predicted from. Examples without a label are left out and counted. Memory: 4 bytes a token, 32 an example.</para>
+/// </summary>
+public sealed class MixtureDataset
+{
+    private const int ChunkTokens = 1 << 18;
+
+    private readonly List<int[]> _chunks = [];
+    private readonly List<Row> _rows = [];
+    private int[] _sourceIds = [];
+    private int[] _sourceSizes = [];
+    private int _used;
+
+    private MixtureDataset(DatasetOptions options) => Options = options;
+
+    private readonly record struct Row(int Chunk, int Start, int Length, int LabelStart, int LabelBytes, int InputIndex, int Source);
+
+    /// <summary>How it was made.</summary>
+    public DatasetOptions Options { get; }
+
+    /// <summary>The names of the sources in order; the index is the source id.</summary>
+    public IReadOnlyList<string> Sources { get; private set; } = [];
+
+    /// <summary>Examples per source id.</summary>
+    public ReadOnlySpan<int> SourceSizes => _sourceSizes;
+
+    /// <summary>The number of examples.</summary>
+    public int Count => _rows.Count;
+
+    /// <summary>What was kept, cut off and left out.</summary>
+    public DatasetReport Report { get; private set; } = new();
+
+    /// <summary>The source id of an example.</summary>
+    public int SourceOf(int index) => _sourceIds[index];
+
+    /// <summary>The tokens of an example.</summary>
+    public ReadOnlySpan<int> Tokens(int index)
+    {
+        var row = _rows[index];
+        return _chunks[row.Chunk].AsSpan(row.Start, row.Length);
+    }
+
+    /// <summary>The first token that is a label; at least 1.</summary>
+    public int LabelStart(int index) => _rows[index].LabelStart;
+
+    /// <summary>The number of label tokens; at least 1.</summary>
+    public int LabelCount(int index) => _rows[index].Length - _rows[index].LabelStart;
+
+    /// <summary>The UTF-8 bytes the label tokens cover, for bits per byte.</summary>
+    public int LabelBytes(int index) => _rows[index].LabelBytes;
+
+    /// <summary>The 0-based position of an example among the examples read (left out ones count).</summary>
+    public int InputIndex(int index) => _rows[index].InputIndex;
+
+    /// <summary>
+    /// Tokenises examples. None left is an error (<see cref="ErrorKind.BadInput"/>).
+    /// </summary>
+    public static MixtureDataset Build(IEnumerable<Example> examples, Tokenizer tokenizer, DatasetOptions options,
+        CancellationToken cancellation = default)
+    {
+        if (options.MaxLength < 2)
+        {
+            throw new EngineException(ErrorKind.Usage,
+                $"tokenizing a mixture: expected a longest sequence of at least 2 tokens, got {options.MaxLength}");
+        }
+        var dataset = new MixtureDataset(options);
+        var names = new Dictionary<string, int>(StringComparer.Ordinal);
+        var report = new DatasetReport();
+        foreach (var example in examples)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (!names.TryGetValue(example.Source, out int source))
+            {
+                names.Add(example.Source, source = names.Count);
+            }
+            report = dataset.Add(example, source, tokenizer, report);
+        }
+        dataset.Finish(names, report);
+        return dataset;
+    }
+
+    private DatasetReport Add(Example example, int source, Tokenizer tokenizer, DatasetReport report)
+    {
+        string text = example.Text;
+        var encoded = tokenizer.Encode(text);
+        int[] ids = encoded.Ids;
+        bool eos = Options.AppendEos && tokenizer.EosId is { } id && (ids.Length == 0 || ids[^1] != id);
+        int full = ids.Length + (eos ? 1 : 0);
+        int length = Math.Min(full, Options.MaxLength);
+        int labelStart = 1;
+        if (Options.LossOn == LossOn.Completion && example.CompletionStart > 0)
+        {
+            int boundary = System.Text.Encoding.UTF8.GetByteCount(text.AsSpan(0, example.CompletionStart));
+            int first = Array.BinarySearch(encoded.Starts, boundary);
+            first = first < 0 ? ~first : first;
+            while (first > 0 && encoded.Starts[first - 1] == boundary)
+            {
+                first--;
+            }
+            labelStart = Math.Max(1, first);
+        }
+        report = report with
+        {
+            Read = report.Read + 1,
+            Truncated = report.Truncated + (full > length ? 1 : 0),
+            TokensLost = report.TokensLost + full - length,
+        };
+        if (length <= labelStart)
+        {
+            return report with
+            {
+                NoLabel = report.NoLabel + 1,
+                NoLabelAfterTruncation = report.NoLabelAfterTruncation + (full > labelStart ? 1 : 0),
+            };
+        }
+        int firstByte = labelStart < ids.Length ? encoded.Starts[labelStart] : encoded.ByteLength;
+        int endByte = length < ids.Length ? encoded.Starts[length] : encoded.ByteLength;
+        var target = Reserve(length, out int chunk, out int start);
+        ids.AsSpan(0, Math.Min(length, ids.Length)).CopyTo(target);
+        if (length > ids.Length)
+        {
+            target[^1] = tokenizer.EosId!.Value;
+        }
+        _rows.Add(new Row(chunk, start, length, labelStart, endByte - firstByte, report.Read - 1, source));
+        return report with
+        {
+            Kept = report.Kept + 1,
+            Tokens = report.Tokens + length,
+            LabelTokens = report.LabelTokens + length - labelStart,
+        };
+    }
+
+    private Span<int> Reserve(int length, out int chunk, out int start)
+    {
+        if (_chunks.Count == 0 || _used + length > _chunks[^1].Length)
+        {
+            _chunks.Add(new int[Math.Max(ChunkTokens, length)]);
+            _used = 0;
+        }
+        chunk = _chunks.Count - 1;
+        start = _used;
+        _used += length;
+        return _chunks[chunk].AsSpan(start, length);
+    }
+
+    private void Finish(Dictionary<string, int> names, DatasetReport report)
+    {
+        Report = report;
+        if (_rows.Count == 0)
+        {
+            throw new EngineException(ErrorKind.BadInput,
+                $"tokenizing a mixture: none of its {report.Read} examples has a label within {Options.MaxLength} tokens",
+                report.NoLabelAfterTruncation > 0 ? "allow longer sequences" : null);
+        }
+        string[] sorted = SourceOrder.Sort(names.Keys);
+        var idOf = new int[sorted.Length];
+        for (int i = 0; i < sorted.Length; i++)
+        {
+            idOf[names[sorted[i]]] = i;
+        }
+        Sources = sorted;
+        _sourceSizes = new int[sorted.Length];
+        _sourceIds = new int[_rows.Count];
+        for (int i = 0; i < _rows.Count; i++)
+        {
+            _sourceIds[i] = idOf[_rows[i].Source];
+            _sourceSizes[_sourceIds[i]]++;
+        }
+    }
+}
