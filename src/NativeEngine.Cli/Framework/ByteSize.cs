@@ -29,7 +29,7 @@ internal static class ByteSize
             return false;
         }
         double exact = Math.Floor(value * factor);
-        if (exact is < 1 or >= 9.2e18)
+        if (exact is not (>= 1 and < 9.2e18))
         {
             error = $"'{text}' is outside 1 byte to 8 EiB";
             return false;

@@ -13,7 +13,7 @@ internal sealed record Failure(int Code, string Message, string? Hint)
             interrupts.ExitCode(resumeHint is not null),
             resumeHint is null ? $"stopped by {signal}" : $"stopped by {signal}; what was done is saved",
             resumeHint),
-        AggregateException { InnerExceptions: [var only] } => Of(only, interrupts, resumeHint),
+        AggregateException many when Telling(many) is { } one => Of(one, interrupts, resumeHint),
         EngineException engine => new((int)engine.Kind, engine.Message, engine.Hint),
         OutOfMemoryException => new((int)ErrorKind.WillNotFit, "memory ran out", "give a smaller --batch or --pool, or run with --dry-run to see the need"),
         IOException io when IsDiskFull(io) => new((int)ErrorKind.WillNotFit, Sentence(io), "free some space or choose another --output"),
@@ -29,6 +29,13 @@ internal sealed record Failure(int Code, string Message, string? Hint)
     {
         int code = error.HResult & 0xFFFF;
         return OperatingSystem.IsWindows() ? code is 39 or 112 : code is 28 or 122;
+    }
+
+    // Of several workers that failed, the first that did not merely stop because another did.
+    private static Exception? Telling(AggregateException many)
+    {
+        var all = many.Flatten().InnerExceptions;
+        return all.FirstOrDefault(error => error is not OperationCanceledException) ?? all.FirstOrDefault();
     }
 
     private static string Sentence(Exception error) => error.Message.ReplaceLineEndings(" ").Trim();

@@ -5,7 +5,7 @@ internal static class Suggestion
 {
     /// <summary>
     /// The word with the fewest edits (insert, delete, replace, swap of neighbours) from <paramref name="typed"/>, the first on a
-    /// tie; null when none is within a third of its length (at least 2 edits).
+    /// tie; null when none is within a third of its length (at least 2 edits). Case does not count.
     /// </summary>
     public static string? Nearest(string typed, IEnumerable<string> known)
     {
@@ -13,7 +13,7 @@ internal static class Suggestion
         int bestDistance = int.MaxValue;
         foreach (string word in known)
         {
-            int distance = Distance(typed, word);
+            int distance = Distance(typed.ToLowerInvariant(), word.ToLowerInvariant());
             if (distance <= Math.Max(2, typed.Length / 3) && distance < Math.Min(bestDistance, word.Length))
             {
                 (best, bestDistance) = (word, distance);
