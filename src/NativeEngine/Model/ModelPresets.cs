@@ -1,0 +1,46 @@
+namespace NativeEngine.Model;
+
+/// <summary>
+/// Shapes to train from scratch, by size. The name gives the parameters with a byte vocabulary, but for 124m, which is GPT-2 small's
+/// width and depth and reaches 124 M with a vocabulary of 50,257.
+/// </summary>
+public static class ModelPresets
+{
+    private static readonly (string Name, int Layers, int Hidden, int Heads, int KeyValueHeads, int Intermediate, int Context)[] Table =
+    [
+        ("0.2m", 2, 96, 4, 2, 256, 512),
+        ("1m", 4, 144, 6, 3, 384, 1024),
+        ("4m", 5, 256, 8, 4, 688, 1024),
+        ("11m", 6, 384, 6, 6, 1024, 1024),
+        ("25m", 8, 512, 8, 8, 1376, 1024),
+        ("124m", 12, 768, 12, 12, 2048, 1024),
+    ];
+
+    /// <summary>Every preset's name, smallest first.</summary>
+    public static IReadOnlyList<string> Names { get; } = [.. Table.Select(p => p.Name)];
+
+    /// <summary>The shape of a preset for a vocabulary. Errors: Usage with the known names.</summary>
+    public static LlamaConfig Create(string name, int vocabularySize, int? bos = null, int? eos = null)
+    {
+        foreach (var p in Table)
+        {
+            if (p.Name == name)
+            {
+                return new LlamaConfig
+                {
+                    VocabularySize = vocabularySize,
+                    HiddenSize = p.Hidden,
+                    IntermediateSize = p.Intermediate,
+                    Layers = p.Layers,
+                    Heads = p.Heads,
+                    KeyValueHeads = p.KeyValueHeads,
+                    HeadSize = p.Hidden / p.Heads,
+                    ContextLength = p.Context,
+                    BosTokenId = bos,
+                    EosTokenId = eos,
+                };
+            }
+        }
+        throw new EngineException(ErrorKind.Usage, $"no preset is named \"{name}\"; there are {string.Join(", ", Names)}");
+    }
+}
