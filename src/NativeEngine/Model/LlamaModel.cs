@@ -12,13 +12,20 @@ public sealed class LlamaModel : IDisposable
     private readonly LlamaBlock[] _blocks;
     private readonly LlamaHead _head;
     private readonly Tensor<float> _embedding, _embeddingGradient;
+    private readonly bool _frozen;
 
     /// <summary>
     /// A model over existing weights. <paramref name="gradients"/> has the layout of the weights when all are trained, and is null when none
     /// is; with an adapter the weights are frozen and the adapter's own gradients are used. The model owns none of them.
     /// </summary>
     public LlamaModel(LlamaConfig config, ParameterSet parameters, ParameterSet? gradients = null, LoraAdapter? adapter = null)
+        : this(config, parameters, gradients, adapter, frozen: false)
     {
+    }
+
+    private LlamaModel(LlamaConfig config, ParameterSet parameters, ParameterSet? gradients, LoraAdapter? adapter, bool frozen)
+    {
+        _frozen = frozen;
         Config = config;
         Device = parameters.Device;
         Parameters = parameters;
@@ -142,6 +149,9 @@ public sealed class LlamaModel : IDisposable
         return h;
     }
 
+    /// <summary>A model over the same weights that adds to no gradient: for evaluation and for features. Owned by the caller.</summary>
+    public LlamaModel Frozen() => new(Config, Parameters, null, Adapter, frozen: true);
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -151,7 +161,7 @@ public sealed class LlamaModel : IDisposable
 
     internal Tensor<float> GradientOf(string name) => Gradients is null ? default : Gradients[name];
 
-    internal Linear CreateLinear(string name) => new(Parameters[name], GradientOf(name), Adapter?.For(name));
+    internal Linear CreateLinear(string name) => new(Parameters[name], GradientOf(name), Adapter?.For(name, _frozen));
 
     private static (DeviceBuffer<float> Cos, DeviceBuffer<float> Sin) RopeTables(Device device, LlamaConfig config)
     {

@@ -97,5 +97,7 @@ public sealed class LoraAdapter : IDisposable
         Gradients?.Dispose();
     }
 
-    internal LowRank? For(string weight) => _pairs.GetValueOrDefault(weight);
+    internal LowRank? For(string weight, bool frozen) => _pairs.GetValueOrDefault(weight) is not { } pair ? null
+        : frozen ? pair with { GradientA = default, GradientB = default }
+        : pair;
 }

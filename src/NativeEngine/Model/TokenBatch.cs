@@ -1,3 +1,4 @@
+using NativeEngine.Data;
 using NativeEngine.Devices;
 
 namespace NativeEngine.Model;
@@ -47,6 +48,12 @@ public sealed class TokenBatch : IDisposable
         Offsets = Keep(offsets);
         LabelRows = Keep(labelRows);
         Targets = Keep(labelTargets);
+    }
+
+    /// <summary>A batch from packed examples. Errors as above.</summary>
+    public TokenBatch(Device device, LlamaConfig config, PackedBatch packed)
+        : this(device, config, packed.Tokens, packed.Positions, packed.Offsets, packed.Targets)
+    {
     }
 
     /// <summary>Where the batch lies.</summary>
