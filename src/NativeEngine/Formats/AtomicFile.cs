@@ -57,7 +57,7 @@ public static class AtomicFile
         {
             if (!published)
             {
-                DeleteQuietly(file, temporary);
+                CloseAndDelete(file, temporary);
             }
         }
     }
@@ -124,7 +124,7 @@ public static class AtomicFile
     }
 
     // Closing flushes what is still buffered, which fails again on a full disk: that failure is already reported.
-    private static void DeleteQuietly(FileStream file, string temporary)
+    private static void CloseAndDelete(FileStream file, string temporary)
     {
         try
         {
@@ -133,12 +133,6 @@ public static class AtomicFile
         catch (IOException)
         {
         }
-        try
-        {
-            File.Delete(temporary);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-        }
+        TemporaryName.DeleteQuietly(temporary);
     }
 }

@@ -152,29 +152,24 @@ internal sealed class SafetensorsHeader
         long[]? shape = null, offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            bool isType = reader.ValueTextEquals("dtype"u8);
-            bool isShape = reader.ValueTextEquals("shape"u8);
-            bool isOffsets = reader.ValueTextEquals("data_offsets"u8);
-            if ((isType && type is not null) || (isShape && shape is not null) || (isOffsets && offsets is not null))
-            {
-                throw Bad($"{tensor}: {FormatErrors.Quote(Text(ref reader))} stands twice");
-            }
+            string field = Text(ref reader);
             reader.Read();
-            if (isType)
+            switch (field)
             {
-                type = ReadType(ref reader, tensor);
-            }
-            else if (isShape)
-            {
-                shape = ReadIntegers(ref reader, tensor, "shape", MaxRank);
-            }
-            else if (isOffsets)
-            {
-                offsets = ReadIntegers(ref reader, tensor, "data_offsets", 2);
-            }
-            else
-            {
-                reader.Skip();
+                case "dtype" when type is null:
+                    type = ReadType(ref reader, tensor);
+                    break;
+                case "shape" when shape is null:
+                    shape = ReadIntegers(ref reader, tensor, field, MaxRank);
+                    break;
+                case "data_offsets" when offsets is null:
+                    offsets = ReadIntegers(ref reader, tensor, field, 2);
+                    break;
+                case "dtype" or "shape" or "data_offsets":
+                    throw Bad($"{tensor}: \"{field}\" stands twice");
+                default:
+                    reader.Skip();
+                    break;
             }
         }
         if (type is not { } dtype || shape is null || offsets is null)

@@ -32,15 +32,7 @@ public static class TemporaryName
             {
                 continue;
             }
-            try
-            {
-                Delete(entry.FullName);
-                deleted++;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // Left for the next time: a leftover never stands in anybody's way.
-            }
+            deleted += DeleteQuietly(entry.FullName) ? 1 : 0;
         }
         return deleted;
     }
@@ -54,16 +46,24 @@ public static class TemporaryName
             $"{Prefix}{stem}-{Environment.ProcessId}-{attempt}"));
     }
 
-    /// <summary>Deletes a file or a whole folder if it is there.</summary>
-    internal static void Delete(string path)
+    /// <summary>Deletes a file or a whole folder; false when it stays. A leftover never stands in anybody's way.</summary>
+    internal static bool DeleteQuietly(string path)
     {
-        if (Directory.Exists(path))
+        try
         {
-            Directory.Delete(path, recursive: true);
+            if (Directory.Exists(path))
+            {
+                Directory.Delete(path, recursive: true);
+            }
+            else
+            {
+                File.Delete(path);
+            }
+            return true;
         }
-        else
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            File.Delete(path);
+            return false;
         }
     }
 

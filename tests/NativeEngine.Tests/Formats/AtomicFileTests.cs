@@ -1,4 +1,5 @@
 using NativeEngine.Formats;
+using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Formats;
 
@@ -7,7 +8,7 @@ public class AtomicFileTests
     [Fact]
     public void Write_NewAndExisting_ReplacesWholeAndLeavesNoTemporary()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.File("naïve name.json");
         AtomicFile.WriteAllText(path, "a longer first text");
         AtomicFile.WriteAllText(path, "ü");
@@ -18,7 +19,7 @@ public class AtomicFileTests
     [Fact]
     public void Write_CallbackThrows_OldFileIntactAndTemporaryGone()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("f", [1, 2, 3]);
         var thrown = Assert.Throws<InvalidOperationException>(() => AtomicFile.Write(path, stream =>
         {
@@ -35,7 +36,7 @@ public class AtomicFileTests
     [Fact]
     public void Write_ReadersDuringTheWrite_SeeTheOldFile()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("f", [1]);
         AtomicFile.Write(path, stream =>
         {
@@ -49,7 +50,7 @@ public class AtomicFileTests
     [Fact]
     public void Write_NestedOnTheSamePath_TakesAnotherTemporary()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.File("f");
         AtomicFile.Write(path, outer =>
         {
@@ -63,16 +64,16 @@ public class AtomicFileTests
     [Fact]
     public void Write_PathsThatCannotBeWritten_AreUsageSentences()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         Expect.Fails(ErrorKind.Usage, () => AtomicFile.WriteAllText(folder.File("no/such/folder/f"), ""), "cannot write", "no/such/folder");
-        Expect.Fails(ErrorKind.Usage, () => AtomicFile.WriteAllText(folder.Root, ""), "it is a folder");
+        Expect.Fails(ErrorKind.Usage, () => AtomicFile.WriteAllText(folder.Path, ""), "it is a folder");
         Assert.Empty(folder.Names());
     }
 
     [Fact]
     public void Write_MoreThanTheDiskHolds_RefusedBeforeTheCallback()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         bool called = false;
         Expect.Fails(ErrorKind.WillNotFit, () => AtomicFile.Write(folder.File("f"), _ => called = true, long.MaxValue), "bytes", "free");
         Assert.False(called);
@@ -82,7 +83,7 @@ public class AtomicFileTests
     [Fact]
     public void Write_ThroughASymbolicLink_ReplacesWhatItPointsTo()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string real = folder.Put("real", [1]);
         File.CreateSymbolicLink(folder.File("link"), real);
         AtomicFile.WriteAllText(folder.File("link"), "x");
@@ -90,7 +91,7 @@ public class AtomicFileTests
         Assert.NotNull(new FileInfo(folder.File("link")).LinkTarget);
     }
 
-    [FactIfPath("/dev/full")]
+    [FactWithFullDevice]
     public void Write_FullDevice_WillNotFitAndTheDeviceStays()
     {
         Expect.Fails(ErrorKind.WillNotFit, () => AtomicFile.WriteAllBytes("/dev/full", new byte[10]), "/dev/full", "disk is full after 10 bytes");
@@ -101,16 +102,16 @@ public class AtomicFileTests
     [Fact]
     public void DeleteLeftovers_DeadProcess_DeletedAndTheLivingKept()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         folder.Put($".tmp-model.safetensors-{int.MaxValue}-0", [1]);
         Directory.CreateDirectory(folder.File($".tmp-checkpoint-000100-{int.MaxValue}-0/inner"));
         folder.Put($".tmp-f-{Environment.ProcessId}-0", [1]);
         folder.Put(".tmp-mine", [1]);
         folder.Put("kept", [1]);
-        Assert.Equal(2, TemporaryName.DeleteLeftovers(folder.Root));
+        Assert.Equal(2, TemporaryName.DeleteLeftovers(folder.Path));
         Assert.Equal([$".tmp-f-{Environment.ProcessId}-0", ".tmp-mine", "kept"], folder.Names());
         File.SetLastWriteTimeUtc(folder.File($".tmp-f-{Environment.ProcessId}-0"), DateTime.UtcNow.AddDays(-400));
-        Assert.Equal(1, TemporaryName.DeleteLeftovers(folder.Root));
+        Assert.Equal(1, TemporaryName.DeleteLeftovers(folder.Path));
         Assert.Equal(0, TemporaryName.DeleteLeftovers(folder.File("no such folder")));
     }
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using NativeEngine.Formats;
+using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Formats;
 
@@ -19,7 +20,7 @@ public class SafetensorsTests
     [InlineData(443)]
     public void Write_OddSizes_ReadsBackTheSameBits(int count)
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.File("a.safetensors");
         float[] values = Numbers(count), scalar = [-0.0f];
         SafetensorsWriter.WriteFloat32(path, null, ("first", [count], values), ("scalar", [], scalar), ("empty", [0, 7], Array.Empty<float>()));
@@ -38,7 +39,7 @@ public class SafetensorsTests
     [Fact]
     public void Write_SameContent_GivesTheSameBytes()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         float[] values = Numbers(100);
         SafetensorsWriter.WriteFloat32(folder.File("a"), null, ("x", [10, 10], values));
         SafetensorsWriter.WriteFloat32(folder.File("b"), null, ("x", [10, 10], values));
@@ -51,7 +52,7 @@ public class SafetensorsTests
     [Fact]
     public void Write_MixedTypesInPieces_WidestFirstAndEachReadsBack()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.File("m.safetensors");
         TensorSpec[] specs = [new("bytes", DType.U8, 3), new("half", DType.BF16, 5, 1000), new("ids", DType.I32, 2), new("long", DType.I64, 1), new("f", DType.F32, 3)];
         float[] values = Numbers(5000);
@@ -103,7 +104,7 @@ public class SafetensorsTests
     [Fact]
     public void Write_SinkNotFilledOrOverfilled_ThrowsAndLeavesNothing()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("a.safetensors", [7]);
         TensorSpec[] specs = [new("x", DType.F32, 2)];
         Assert.Throws<ArgumentException>(() => SafetensorsWriter.Write(path, specs, (_, sink) => sink.Write([1f])));
@@ -121,7 +122,7 @@ public class SafetensorsTests
     public void ReadFloat32_OtherFloats_Widens(string type, string hex, float first, float second)
     {
         byte[] data = Convert.FromHexString(hex);
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("w", Bytes($$$"""{"x":{"dtype":"{{{type}}}","shape":[2],"data_offsets":[0,{{{data.Length}}}]}}""", data));
         using var file = SafetensorsFile.Open(path);
         Assert.Equal([first, second], file["x"].ToFloat32());
@@ -130,7 +131,7 @@ public class SafetensorsTests
     [Fact]
     public void Open_TypesWeDoNotCompute_AreListedAndRefusedByName()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("w", Bytes("""{"q":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[0,3]},"p":{"dtype":"F4","shape":[2],"data_offsets":[3,4]}}""", new byte[4]));
         using var file = SafetensorsFile.Open(path);
         Assert.Equal([DType.F8E4M3, DType.F4], file.Tensors.Select(t => t.DType));
@@ -195,7 +196,7 @@ public class SafetensorsTests
     public void Open_Malformed_IsANamedSentence(string what, string json, string data, string sentence)
     {
         Assert.NotEmpty(what);
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         string path = folder.Put("bad.safetensors", Bytes(json, Encoding.ASCII.GetBytes(data)));
         Expect.Fails(ErrorKind.BadInput, () => SafetensorsFile.Open(path).Dispose(), "bad.safetensors", sentence);
     }
@@ -203,7 +204,7 @@ public class SafetensorsTests
     [Fact]
     public void Open_BadBeginning_IsANamedSentence()
     {
-        using var folder = new TempFolder();
+        using var folder = new TemporaryFolder();
         void Refused(byte[] bytes, string sentence)
             => Expect.Fails(ErrorKind.BadInput, () => SafetensorsFile.Open(folder.Put("b", bytes)).Dispose(), sentence);
         Refused([], "it has 0 bytes");
@@ -213,13 +214,13 @@ public class SafetensorsTests
         Refused([3, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}'], "the header ends at byte 11, the file has 10");
         Refused([4, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'"', 0xC3, 0x28], "not UTF-8 (byte 10 of the file)");
         Expect.Fails(ErrorKind.BadInput, () => SafetensorsFile.Open(folder.File("missing")), "missing: there is no such file");
-        Expect.Fails(ErrorKind.BadInput, () => SafetensorsFile.Open(folder.Root), "this is a folder");
+        Expect.Fails(ErrorKind.BadInput, () => SafetensorsFile.Open(folder.Path), "this is a folder");
     }
 
-    [FactIfPath("../shared/data/stories260K/model.safetensors")]
+    [FactWithSharedData("data/stories260K/model.safetensors")]
     public void Open_RealModel_ListsAllTensorsAndTheyAreFinite()
     {
-        using var file = SafetensorsFile.Open(FactIfPathAttribute.RepositoryFile("../shared/data/stories260K/model.safetensors"));
+        using var file = SafetensorsFile.Open(RepositoryPaths.Shared("data/stories260K/model.safetensors"));
         Assert.Equal(1 + (5 * 9) + 1, file.Tensors.Count);
         Assert.Equal([512, 64], file["model.embed_tokens.weight"].Shape.ToArray());
         Assert.All(file.Tensors, tensor => Assert.All(tensor.ToFloat32(), value => Assert.True(float.IsFinite(value))));

@@ -1,0 +1,191 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using NativeEngine.Native;
+
+namespace NativeEngine.Formats;
+
+/// <summary>
+/// Publishes a whole folder at once: it is filled under a temporary name beside its final one, every file and folder is forced to disk,
+/// checksums.json (bytes and SHA-256 of every file) is written last, then it is renamed into place. A folder under its final name that
+/// <see cref="Verify"/> accepts is exactly what was written.
+/// </summary>
+public static class AtomicFolder
+{
+    /// <summary>The list of files with their sizes and hashes.</summary>
+    public const string ChecksumsName = "checksums.json";
+
+    /// <summary>
+    /// Fills and publishes a folder. <paramref name="fill"/> receives the path to write into; if it throws, nothing remains. An existing
+    /// folder of that name is a Usage error unless it is empty or <paramref name="replace"/> is set: then it is moved aside, and deleted
+    /// after the new one is in place. Cost: every file is read once more for its hash.
+    /// </summary>
+    public static void Publish(string path, Action<string> fill, bool replace = false, CancellationToken cancellation = default)
+    {
+        string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        string parent = Path.GetDirectoryName(target)
+            ?? throw new EngineException(ErrorKind.Usage, $"cannot write the folder {path}: it has no folder above it");
+        string temporary;
+        try
+        {
+            if (File.Exists(target) || (!replace && Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()))
+            {
+                throw new EngineException(ErrorKind.Usage, $"cannot write the folder {path}: it is there already", "name a new folder");
+            }
+            temporary = CreateBeside(target);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw WriteErrors.Translate(path, 0, e);
+        }
+        try
+        {
+            fill(temporary);
+        }
+        catch (Exception e)
+        {
+            TemporaryName.DeleteQuietly(temporary);
+            if (e is IOException io && WriteErrors.IsDiskFull(io))
+            {
+                throw WriteErrors.Translate(path, 0, e);
+            }
+            throw;
+        }
+        try
+        {
+            Seal(temporary, cancellation);
+            MoveIntoPlace(temporary, target);
+            LibC.FsyncFolder(parent);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw WriteErrors.Translate(path, 0, e);
+        }
+        finally
+        {
+            TemporaryName.DeleteQuietly(temporary);
+        }
+    }
+
+    /// <summary>
+    /// Compares a folder with its checksums.json: null when every listed file is there with its size and hash, otherwise a sentence that
+    /// says what is wrong. Files that are not listed do not count.
+    /// </summary>
+    public static string? Verify(string folder, CancellationToken cancellation = default)
+    {
+        try
+        {
+            foreach ((string name, StrictJson entry) in StrictJson.Load(Path.Combine(folder, ChecksumsName)).Require("files").Members())
+            {
+                string file = Path.Combine(folder, name);
+                if (Path.IsPathRooted(name) || name.Split('/', '\\').Contains(".."))
+                {
+                    return $"{folder}: {ChecksumsName} names {FormatErrors.Quote(name)}, which is outside the folder";
+                }
+                if (!File.Exists(file))
+                {
+                    return $"{folder}: {name} is missing";
+                }
+                long expected = entry.RequireLong("bytes", 0), length = new FileInfo(file).Length;
+                if (length != expected)
+                {
+                    return $"{folder}: {name} has {length} bytes instead of {expected}";
+                }
+                if (Hash(file, cancellation) != entry.RequireString("sha256"))
+                {
+                    return $"{folder}: the content of {name} does not match its checksum";
+                }
+            }
+            return null;
+        }
+        catch (EngineException e)
+        {
+            return e.Message;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return $"{folder}: cannot be read: {e.Message}";
+        }
+    }
+
+    private static string CreateBeside(string target)
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            string temporary = TemporaryName.Beside(target, attempt);
+            if (!Path.Exists(temporary))
+            {
+                return Directory.CreateDirectory(temporary).FullName;
+            }
+        }
+    }
+
+    private static void Seal(string folder, CancellationToken cancellation)
+    {
+        string[] names = [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
+            .Order(StringComparer.Ordinal)];
+        AtomicFile.Write(Path.Combine(folder, ChecksumsName), stream =>
+        {
+            using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" });
+            json.WriteStartObject();
+            json.WriteNumber("schema"u8, 1);
+            json.WriteStartObject("files"u8);
+            foreach (string name in names)
+            {
+                string file = Path.Combine(folder, name);
+                FlushToDisk(file);
+                json.WriteStartObject(name);
+                json.WriteNumber("bytes"u8, new FileInfo(file).Length);
+                json.WriteString("sha256"u8, Hash(file, cancellation));
+                json.WriteEndObject();
+            }
+            json.WriteEndObject();
+            json.WriteEndObject();
+        });
+        foreach (string inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories))
+        {
+            LibC.FsyncFolder(inner);
+        }
+    }
+
+    private static void MoveIntoPlace(string temporary, string target)
+    {
+        if (!Directory.Exists(target))
+        {
+            Directory.Move(temporary, target);
+            return;
+        }
+        string aside = CreateBeside(target);
+        Directory.Delete(aside);
+        Directory.Move(target, aside);
+        try
+        {
+            Directory.Move(temporary, target);
+        }
+        catch
+        {
+            Directory.Move(aside, target);
+            throw;
+        }
+        TemporaryName.DeleteQuietly(aside);
+    }
+
+    private static void FlushToDisk(string file)
+    {
+        using var stream = new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0);
+        stream.Flush(flushToDisk: true);
+    }
+
+    private static string Hash(string file, CancellationToken cancellation)
+    {
+        using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0, FileOptions.SequentialScan);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[1 << 20];
+        for (int read; (read = stream.Read(buffer)) > 0;)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            hash.AppendData(buffer, 0, read);
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+}
