@@ -22,7 +22,18 @@ namespace NativeEngine.Cli.Verbs;
 //         }
 //     }
 //
-// Positional arguments: Add(new Argument<string>("FILE") { Description = "..." }). Progress: using var p = context.Progress("reading", n, "lines").
+// Positional argument    Add(new Argument<string>("FILE") { Description = "..." })
+// Verbs under a verb     new VerbGroup("data", "Looks at data and makes it.", new DataInspectVerb(), new DataSynthVerb())
+// Device                 using var device = context.OpenDevice();              --device, --threads and --max-memory applied
+// Progress               using var p = context.Progress("reading", n, "lines"); p.Report(i, () => "loss 2.1");
+// Talk                   context.Talk.Info / Detail (--verbose) / Warn
+// Output folder          using var output = OutputFolder.Open(context.NeedOutput(), resume); ... output.Keep();
+// Output file            string file = OutputFile.Check(context.NeedOutput());
+// Work that can go on    context.ResumeHint = "run the same command with --resume"; once something is saved: a stop then exits with 75
+// Stopping               context.Cancellation.ThrowIfCancellationRequested(); never catch it
+// Failing                throw new EngineException(kind, sentence with values, hint)
+//
+// --output, --seed and the others of CommonOptions are there already: context.Output, context.Seed, context.DryRun.
 
 /// <summary>All verbs, in the order of the help text.</summary>
 internal static class VerbList
