@@ -1,0 +1,99 @@
+using System.Text;
+using System.Text.Json;
+using NativeEngine.Devices;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Model;
+
+/// <summary>A LoRA adapter in PEFT's form: adapter_config.json and adapter_model.safetensors.</summary>
+public static class AdapterFolder
+{
+    private const string ConfigName = "adapter_config.json";
+    private const string WeightsName = "adapter_model.safetensors";
+    private const string Prefix = "base_model.model.";
+
+    /// <summary>Writes both files, each atomically.</summary>
+    public static void Save(string folder, LoraAdapter adapter, string baseModel, CancellationToken cancellation = default)
+    {
+        Directory.CreateDirectory(folder);
+        var parameters = adapter.Parameters;
+        var specs = parameters.Layout.Entries.Select(e => ModelFolder.Spec(e, Prefix + e.Name, DType.F32)).ToList();
+        SafetensorsWriter.Write(
+            Path.Combine(folder, WeightsName), specs,
+            (spec, sink) => ModelFolder.Write(parameters, parameters.Layout.Find(spec.Name[Prefix.Length..])!, sink), cancellation: cancellation);
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        {
+            json.WriteStartObject();
+            json.WriteString("peft_type", "LORA");
+            json.WriteString("task_type", "CAUSAL_LM");
+            json.WriteString("base_model_name_or_path", baseModel);
+            json.WriteNumber("r", adapter.Rank);
+            json.WriteNumber("lora_alpha", adapter.Alpha);
+            json.WriteNumber("lora_dropout", 0.0);
+            json.WriteString("bias", "none");
+            json.WriteBoolean("fan_in_fan_out", false);
+            json.WriteBoolean("use_rslora", false);
+            json.WriteBoolean("use_dora", false);
+            json.WriteBoolean("inference_mode", true);
+            json.WriteStartArray("target_modules");
+            foreach (string target in adapter.Targets)
+            {
+                json.WriteStringValue(target);
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        AtomicFile.WriteAllText(Path.Combine(folder, ConfigName), Encoding.UTF8.GetString(stream.ToArray()) + "\n");
+    }
+
+    /// <summary>
+    /// Reads an adapter for a model's shape. Errors: BadInput for files that are missing or do not fit the model, and for variants that would
+    /// change the numbers (DoRA, rank-stabilised scale, biases, patterns), by name.
+    /// </summary>
+    public static LoraAdapter Load(string folder, LlamaConfig config, Device device, bool trainable = false, CancellationToken cancellation = default)
+    {
+        string path = Path.Combine(folder, ConfigName);
+        if (!File.Exists(path))
+        {
+            throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {ConfigName}, so this is no adapter folder");
+        }
+        var json = StrictJson.Load(path);
+        string type = json.RequireString("peft_type");
+        if (type != "LORA")
+        {
+            throw new EngineException(ErrorKind.BadInput, $"{path}: \"peft_type\" is \"{type}\"; only LORA is supported");
+        }
+        foreach (string variant in new[] { "use_dora", "use_rslora", "fan_in_fan_out" })
+        {
+            if (json.OptionalBool(variant) == true)
+            {
+                throw new EngineException(ErrorKind.BadInput, $"{path}: \"{variant}\" is true, which is not supported");
+            }
+        }
+        foreach (string pattern in new[] { "rank_pattern", "alpha_pattern" })
+        {
+            if (json.Optional(pattern) is { Kind: JsonValueKind.Object } map && map.Count() > 0)
+            {
+                throw map.Bad("gives single layers another rank or scale, which is not supported");
+            }
+        }
+        if ((json.OptionalString("bias") ?? "none") != "none")
+        {
+            throw new EngineException(ErrorKind.BadInput, $"{path}: \"bias\" is not \"none\", which is not supported");
+        }
+        var targets = json.Require("target_modules").Items().Select(t => t.AsString()).ToList();
+        var adapter = new LoraAdapter(device, config, json.RequireInt("r", 1), (float)json.RequireDouble("lora_alpha", 0), targets, trainable);
+        try
+        {
+            using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
+            ModelFolder.Read(file, adapter.Parameters, name => Prefix + name, cancellation);
+            return adapter;
+        }
+        catch
+        {
+            adapter.Dispose();
+            throw;
+        }
+    }
+}
