@@ -143,25 +143,30 @@ public interface IKernels
     void Gaussian(ulong seed, uint stream, Tensor<float> x);
 
     // ---- Selection (CoLM, arXiv 2407.19580) ---------------------------------------------------------------------------
+    // Decay rates are doubles: 1 - 0.999f is off by 5e-5 of its value, which a history would keep for ever.
+
+    /// <summary>finite[i] = 1 when every element of row i of x [n,d] is finite, else 0.</summary>
+    void RowsFinite(Tensor<float> x, Tensor<int> finite);
 
     /// <summary>
     /// Step E, rows of features [n,d] against the shared history m, v [d] (either may be none: zeros), s = step optimizer steps already done:
-    /// u = [ (b1 m + (1-b1) f) / (1 - b1^(s+1)) ] / ( sqrt( (b2 v + (1-b2) f^2) / (1 - b2^(s+1)) ) + eps ). U may be f.
+    /// u = [ (b1 m + (1-b1) f) / (1 - b1^(s+1)) ] / ( sqrt( (b2 v + (1-b2) f^2) / (1 - b2^(s+1)) ) + eps ). U may be f. |f| below 1.8e19, so
+    /// that its square is finite.
     /// </summary>
     void AdamNormalize(
-        Tensor<float> features, Tensor<float> m, Tensor<float> v, float beta1, float beta2, float epsilon, long step, Tensor<float> normalized);
+        Tensor<float> features, Tensor<float> m, Tensor<float> v, double beta1, double beta2, double epsilon, long step, Tensor<float> normalized);
 
     /// <summary>u = mu velocity + f, the update SGD with momentum would make. Velocity [d] may be none. U may be f.</summary>
-    void MomentumNormalize(Tensor<float> features, Tensor<float> velocity, float mu, Tensor<float> normalized);
+    void MomentumNormalize(Tensor<float> features, Tensor<float> velocity, double mu, Tensor<float> normalized);
 
     /// <summary>u = sign(b1 m + (1-b1) f), the update Lion would make. M [d] may be none. U may be f.</summary>
-    void LionNormalize(Tensor<float> features, Tensor<float> m, float beta1, Tensor<float> normalized);
+    void LionNormalize(Tensor<float> features, Tensor<float> m, double beta1, Tensor<float> normalized);
 
     /// <summary>
-    /// History after a selection: moment = beta moment + (1-beta) mean over the picked rows of f (or of f^2 when squared). Features is [n,d],
+    /// History after a selection: moment = decay moment + weight mean over the picked rows of f (or of f^2 when squared). Features is [n,d],
     /// rows is [p] (p &gt; 0), moment is [d]; rows are summed in the given order.
     /// </summary>
-    void UpdateMoment(Tensor<float> features, Tensor<int> rows, bool squared, float beta, Tensor<float> moment);
+    void UpdateMoment(Tensor<float> features, Tensor<int> rows, bool squared, double decay, double weight, Tensor<float> moment);
 
     /// <summary>Step F: importance[k] = | mean over the given rows of u[row,k] |, rows summed in the given order. U is [n,d], importance is [d].</summary>
     void ColumnImportance(Tensor<float> u, Tensor<int> rows, Tensor<float> importance);
@@ -175,15 +180,19 @@ public interface IKernels
     void Gather(Tensor<float> x, Tensor<int> rows, Tensor<int> columns, Tensor<float> y);
 
     /// <summary>
-    /// Step H: S [n,n] from rows x [n,h]. L1, L2: S = C - D with C = largest distance of this matrix, written to largest[0]; cosine: S = cosine,
-    /// largest[0] = 1. Symmetric to the bit; S[i,i] = C.
+    /// Step H: S [n,n] from rows x [n,h]. L1, L2: S = C - D with C = largest distance of this matrix, written to largest[0]; cosine: S = cosine
+    /// rounded to a multiple of 2^-24, largest[0] = 1. Symmetric to the bit; S[i,i] = C (cosine: 1, of a zero row 0); equal rows have distance 0.
+    /// <para>All entries of S are multiples of C 2^-25 or coarser, so sums of up to 2^27 of them, and of their differences, are exact in double in
+    /// any order: what <see cref="FacilityLocation"/> compares are exact numbers.</para>
     /// </summary>
     void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest);
 
     /// <summary>
-    /// Step H: greedy maximisation of F(A) = sum over i of max(0, max over j in A of S[i,j]) with |A| = picks.Length &lt;= n. Gains are sums in
-    /// double in ascending i; equal gains (relative 1e-12) go to the lowest index. Owners[i] = position in picks that represents i (a pick
-    /// represents itself; otherwise the largest S, ties to the earliest pick). Gains never increase.
+    /// Step H: greedy maximisation of F(A) = sum over i of max(0, max over j in A of S[i,j]) with |A| = picks.Length &lt;= n, S symmetric. Gains are
+    /// sums in double, exact for S of <see cref="Similarity"/>; equal gains go to the lowest index. Owners[i] = position in picks that represents
+    /// i (a pick represents itself; otherwise the largest S, ties to the earliest pick; -1 without picks). Gains never increase. Remaining[j] = gain j would still
+    /// bring after the last pick, 0 for picks: F(A) + the k largest of them bounds every set of k from above.
     /// </summary>
-    void FacilityLocation(Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners);
+    void FacilityLocation(
+        Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners, Tensor<double> remaining);
 }

@@ -42,22 +42,4 @@ internal sealed unsafe partial class CpuKernels<L>
     public void Lion(Tensor<float> gradient, Tensor<float> gradientScale, float learningRate, float beta1, float beta2, float weightDecay, Tensor<float> parameter, Tensor<float> m) => throw new NotSupportedException();
 
     public void Gaussian(ulong seed, uint stream, Tensor<float> x) => throw new NotSupportedException();
-
-    public void AdamNormalize(Tensor<float> features, Tensor<float> m, Tensor<float> v, float beta1, float beta2, float epsilon, long step, Tensor<float> normalized) => throw new NotSupportedException();
-
-    public void MomentumNormalize(Tensor<float> features, Tensor<float> velocity, float mu, Tensor<float> normalized) => throw new NotSupportedException();
-
-    public void LionNormalize(Tensor<float> features, Tensor<float> m, float beta1, Tensor<float> normalized) => throw new NotSupportedException();
-
-    public void UpdateMoment(Tensor<float> features, Tensor<int> rows, bool squared, float beta, Tensor<float> moment) => throw new NotSupportedException();
-
-    public void ColumnImportance(Tensor<float> u, Tensor<int> rows, Tensor<float> importance) => throw new NotSupportedException();
-
-    public void TopK(Tensor<float> importance, Tensor<int> columns) => throw new NotSupportedException();
-
-    public void Gather(Tensor<float> x, Tensor<int> rows, Tensor<int> columns, Tensor<float> y) => throw new NotSupportedException();
-
-    public void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest) => throw new NotSupportedException();
-
-    public void FacilityLocation(Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners) => throw new NotSupportedException();
 }
