@@ -9,11 +9,12 @@ namespace NativeEngine.Devices.Cpu;
 internal static unsafe class LaneMath<L>
     where L : unmanaged, ILanes<L>
 {
-    /// <summary>e^x for x in [-87.3, 88.3], clamped outside (so e^-inf is 1.3e-38, not 0). Error below 1.5 ulp.</summary>
+    /// <summary>e^x for x in [-87.3, 88.3], clamped outside (so e^-inf is 1.3e-38, not 0). NaN gives NaN. Error below 1.5 ulp.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static L Exp(L x)
     {
-        x = L.Min(L.Max(x, L.Create(-87.3f)), L.Create(88.3f));
+        // Minimum and maximum take their second operand where the comparison is false: NaN stays NaN.
+        x = L.Min(L.Create(88.3f), L.Max(L.Create(-87.3f), x));
         L n = L.Round(x * L.Create(1.44269504088896341f));
         L r = L.Fma(n, L.Create(-0.693359375f), x);
         r = L.Fma(n, L.Create(2.12194440e-4f), r);
@@ -63,13 +64,44 @@ internal static unsafe class LaneMath<L>
         return lanes[0];
     }
 
-    /// <summary>Loads count (1 to 15) elements, zeros after them.</summary>
-    public static L LoadPartial(float* source, long count)
+    /// <summary>Natural logarithm of one number that is positive and normal, NaN or infinite, with the bits of the vector version.</summary>
+    public static float Log(float x)
+    {
+        float* lanes = stackalloc float[ILanes<L>.Count];
+        L.Store(Log(L.Create(x)), lanes);
+        return float.IsFinite(x) ? lanes[0] : x;
+    }
+
+    /// <summary>Sum of a[i] b[i]: four chains of sixteen lanes whose layout depends on the length alone.</summary>
+    public static float Dot(float* a, float* b, long count)
+    {
+        L s0 = L.Zero, s1 = L.Zero, s2 = L.Zero, s3 = L.Zero;
+        long i = 0;
+        for (; i + 64 <= count; i += 64)
+        {
+            s0 = L.Fma(L.Load(a + i), L.Load(b + i), s0);
+            s1 = L.Fma(L.Load(a + i + 16), L.Load(b + i + 16), s1);
+            s2 = L.Fma(L.Load(a + i + 32), L.Load(b + i + 32), s2);
+            s3 = L.Fma(L.Load(a + i + 48), L.Load(b + i + 48), s3);
+        }
+        for (; i + 16 <= count; i += 16)
+        {
+            s0 = L.Fma(L.Load(a + i), L.Load(b + i), s0);
+        }
+        if (i < count)
+        {
+            s1 = L.Fma(LoadPartial(a + i, count - i), LoadPartial(b + i, count - i), s1);
+        }
+        return L.Sum((s0 + s1) + (s2 + s3));
+    }
+
+    /// <summary>Loads count (1 to 15) elements, and the filling after them.</summary>
+    public static L LoadPartial(float* source, long count, float filling = 0f)
     {
         float* lanes = stackalloc float[ILanes<L>.Count];
         for (int i = 0; i < ILanes<L>.Count; i++)
         {
-            lanes[i] = i < count ? source[i] : 0f;
+            lanes[i] = i < count ? source[i] : filling;
         }
         return L.Load(lanes);
     }
