@@ -123,6 +123,7 @@ public static class AtomicFolder
     {
         string[] names = [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
+            .Where(name => name != ChecksumsName)
             .Order(StringComparer.Ordinal)];
         AtomicFile.Write(Path.Combine(folder, ChecksumsName), stream =>
         {

@@ -63,7 +63,8 @@ public static class SafetensorsWriter
     }
 
     /// <summary>The length field and the padded JSON of a file.</summary>
-    internal static byte[] Header(string path, IReadOnlyList<TensorSpec> tensors, IReadOnlyDictionary<string, string> metadata)
+    internal static byte[] Header(string path, IReadOnlyList<TensorSpec> tensors, IReadOnlyDictionary<string, string> metadata,
+        int maxBytes = SafetensorsHeader.MaxHeaderBytes)
     {
         var buffer = new ArrayBufferWriter<byte>(256);
         buffer.GetSpan(8)[..8].Clear();
@@ -82,21 +83,26 @@ public static class SafetensorsWriter
                 }
                 WriteEntry(json, tensor, offset);
                 offset = checked(offset + tensor.ByteLength);
-                if (json.BytesCommitted + json.BytesPending > SafetensorsHeader.MaxHeaderBytes - 8)
-                {
-                    throw new EngineException(ErrorKind.WillNotFit,
-                        $"cannot write {path}: {tensors.Count} tensors need a header of more than {SafetensorsHeader.MaxHeaderBytes} bytes, which no reader accepts",
-                        "write several files");
-                }
+                RequireHeaderFits(path, tensors.Count, json.BytesCommitted + json.BytesPending, maxBytes);
             }
             json.WriteEndObject();
         }
         int padding = (8 - (buffer.WrittenCount % 8)) % 8;
+        RequireHeaderFits(path, tensors.Count, buffer.WrittenCount - 8 + padding, maxBytes);
         buffer.GetSpan(8)[..padding].Fill((byte)' ');
         buffer.Advance(padding);
         byte[] header = buffer.WrittenSpan.ToArray();
         BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - 8);
         return header;
+    }
+
+    private static void RequireHeaderFits(string path, int tensors, long bytes, int maxBytes)
+    {
+        if (bytes > maxBytes)
+        {
+            throw new EngineException(ErrorKind.WillNotFit,
+                $"cannot write {path}: {tensors} tensors need a header of more than {maxBytes} bytes, which no reader accepts", "write several files");
+        }
     }
 
     private static void WriteMetadata(Utf8JsonWriter json, IReadOnlyDictionary<string, string> metadata)

@@ -56,7 +56,7 @@ public class NpyTests
         Assert.False(File.Exists(folder.File("x")));
     }
 
-    // The bytes numpy.save of NumPy 1.14 and later gives for np.arange(3, dtype=np.float32).
+    // The bytes numpy.save of NumPy 1.24 gives for np.arange(3, dtype=np.float32).
     [Fact]
     public void Write_Array_HasNumPysBytes()
     {

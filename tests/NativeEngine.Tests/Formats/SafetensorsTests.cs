@@ -115,6 +115,16 @@ public class SafetensorsTests
         Assert.Equal(["a.safetensors"], folder.Names());
     }
 
+    [Fact]
+    public void Header_LongerThanTheLimit_WillNotFit()
+    {
+        TensorSpec[] specs = [.. Enumerable.Range(0, 10).Select(i => new TensorSpec($"t{i}", DType.F32, i))];
+        int length = SafetensorsWriter.Header("f", specs, SafetensorsWriter.ModelMetadata).Length - 8;
+        SafetensorsWriter.Header("f", specs, SafetensorsWriter.ModelMetadata, length);
+        Expect.Fails(ErrorKind.WillNotFit, () => SafetensorsWriter.Header("f", specs, SafetensorsWriter.ModelMetadata, length - 1), "10 tensors", $"{length - 1} bytes");
+        Expect.Fails(ErrorKind.WillNotFit, () => SafetensorsWriter.Header("f", specs, SafetensorsWriter.ModelMetadata, 100));
+    }
+
     [Theory]
     [InlineData("F16", "003C00C0", 1f, -2f)]
     [InlineData("BF16", "803F00C0", 1f, -2f)]
