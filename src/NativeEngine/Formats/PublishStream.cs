@@ -73,7 +73,7 @@ internal static class WriteErrors
     /// <summary>WillNotFit for a full disk, otherwise Usage: this output cannot be written.</summary>
     public static EngineException Translate(string path, long bytes, Exception e)
         => e is IOException io && IsDiskFull(io)
-            ? DiskFull(path, $"the disk is full after {FormatErrors.Count(bytes)} bytes", e)
+            ? DiskFull(path, bytes > 0 ? $"the disk is full and does not hold its first {FormatErrors.Count(bytes)} bytes" : "the disk is full", e)
             : new EngineException(ErrorKind.Usage, $"cannot write {path}: {e.Message}",
                 "check that the folder exists and may be written to", e);
 

@@ -94,7 +94,7 @@ public class AtomicFileTests
     [FactWithFullDevice]
     public void Write_FullDevice_WillNotFitAndTheDeviceStays()
     {
-        Expect.Fails(ErrorKind.WillNotFit, () => AtomicFile.WriteAllBytes("/dev/full", new byte[10]), "/dev/full", "disk is full after 10 bytes");
+        Expect.Fails(ErrorKind.WillNotFit, () => AtomicFile.WriteAllBytes("/dev/full", new byte[10]), "/dev/full", "the disk is full and does not hold its first 10 bytes");
         Assert.True(File.Exists("/dev/full"));
         Assert.DoesNotContain(Directory.GetFileSystemEntries("/dev"), p => TemporaryName.IsTemporary(Path.GetFileName(p)));
     }
