@@ -31,6 +31,9 @@ public sealed class Example
     /// <summary>The 1-based line of the file the example was read from; 0 when it was made in memory.</summary>
     public long Line { get; init; }
 
+    /// <summary>The line as it stood in the file, where the reader was asked to keep it (<see cref="JsonlOptions.KeepLines"/>).</summary>
+    public ReadOnlyMemory<byte> RawLine { get; init; }
+
     /// <summary>The text a model is trained and evaluated on.</summary>
     public string Text => PlainText ?? string.Concat(Prompt, "\n", Completion);
 
@@ -44,7 +47,10 @@ public sealed class Example
     /// <summary>A plain text.</summary>
     public static Example FromText(string source, string text, long line = 0) => new(source, null, null, text) { Line = line };
 
-    internal Example WithSource(string source) => new(source, Prompt, Completion, PlainText) { Line = Line };
+    internal Example WithRawLine(ReadOnlyMemory<byte> line) =>
+        new(Source, Prompt, Completion, PlainText) { Line = Line, RawLine = line };
+
+    internal Example WithSource(string source) => new(source, Prompt, Completion, PlainText) { Line = Line, RawLine = RawLine };
 }
 
 /// <summary>

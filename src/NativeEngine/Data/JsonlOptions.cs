@@ -27,6 +27,9 @@ public sealed record JsonlOptions
     /// <summary>What a bad line leads to.</summary>
     public BadLinePolicy OnBadLine { get; init; } = BadLinePolicy.Fail;
 
+    /// <summary>Whether examples keep their line, for programs that pass lines on with all their fields.</summary>
+    public bool KeepLines { get; init; }
+
     /// <summary>How many bad lines keep their reason.</summary>
     public int ReasonsKept { get; init; } = 10;
 }

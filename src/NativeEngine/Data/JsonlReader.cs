@@ -85,6 +85,7 @@ public sealed class JsonlReader
             {
                 continue;
             }
+            example = _options.KeepLines ? example.WithRawLine(line.ToArray()) : example;
             bool sourced = example.Source.Length > 0;
             if (hasSources is null && !sourced && window.Count < SourceWindow)
             {

@@ -1,0 +1,60 @@
+using System.IO.Compression;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Data;
+
+/// <summary>Writes JSONL files, compressed when the name ends in <c>.gz</c>, published atomically.</summary>
+public static class JsonlWriter
+{
+    private static readonly JsonWriterOptions _options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Writes examples in the form <see cref="JsonlReader"/> reads. Returns their number.</summary>
+    public static long Write(string path, IEnumerable<Example> examples, CancellationToken cancellation = default)
+    {
+        long count = 0;
+        Publish(path, stream =>
+        {
+            foreach (var example in examples)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                Append(stream, example);
+                count++;
+            }
+        });
+        return count;
+    }
+
+    /// <summary>One example as a line.</summary>
+    internal static void Append(Stream stream, Example example)
+    {
+        using (var writer = new Utf8JsonWriter(stream, _options))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("source", example.Source);
+            if (example.PlainText is null)
+            {
+                writer.WriteString("prompt", example.Prompt);
+                writer.WriteString("completion", example.Completion);
+            }
+            else
+            {
+                writer.WriteString("text", example.PlainText);
+            }
+            writer.WriteEndObject();
+        }
+        stream.WriteByte((byte)'\n');
+    }
+
+    internal static void Publish(string path, Action<Stream> write) => AtomicFile.Write(path, stream =>
+    {
+        if (!path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase))
+        {
+            write(stream);
+            return;
+        }
+        using var gzip = new GZipStream(stream, CompressionLevel.Optimal, leaveOpen: true);
+        write(gzip);
+    });
+}
