@@ -43,6 +43,8 @@ internal static class VerbList
     {
         var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
         {
+            new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
+                new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
             new DoctorVerb(),
         };
         foreach (var option in common.All)

@@ -15,6 +15,10 @@ public static class DataSplit
     public static bool IsValid(string prompt, double fraction, ulong seed) =>
         (TextHash.Of(prompt, seed) >> 11) * (1.0 / (1UL << 53)) < fraction;
 
+    /// <summary>How many examples <see cref="Write"/> would put on each side, without writing anything.</summary>
+    public static DataSplitReport Count(JsonlReader reader, double validFraction, ulong seed, CancellationToken cancellation = default) =>
+        Distribute(reader, validFraction, seed, static (_, _) => { }, cancellation);
+
     /// <summary>
     /// Writes both sides: lines as they stand in the input with all their fields when the reader keeps lines, else in the standard form. Both files are
     /// published at the end or not at all. A side without examples is an error. Cost: one pass, one line of memory.
@@ -22,40 +26,46 @@ public static class DataSplit
     public static DataSplitReport Write(JsonlReader reader, string trainPath, string validPath, double validFraction, ulong seed,
         CancellationToken cancellation = default)
     {
-        if (!(validFraction > 0 && validFraction < 1))
-        {
-            throw new EngineException(ErrorKind.Usage, $"splitting {reader.Name}: expected a held-out fraction between 0 and 1, got {validFraction}");
-        }
         if (Path.GetFullPath(trainPath) == Path.GetFullPath(validPath))
         {
             throw new EngineException(ErrorKind.Usage, $"splitting {reader.Name}: both sides would be written to {trainPath}");
         }
-        long train = 0, valid = 0;
-        JsonlWriter.Publish(trainPath, trainStream => JsonlWriter.Publish(validPath, validStream =>
+        DataSplitReport? report = null;
+        JsonlWriter.Publish(trainPath, train => JsonlWriter.Publish(validPath, valid =>
+            report = Distribute(reader, validFraction, seed, (example, held) => Append(held ? valid : train, example), cancellation)));
+        return report!;
+    }
+
+    private static DataSplitReport Distribute(JsonlReader reader, double validFraction, ulong seed, Action<Example, bool> put,
+        CancellationToken cancellation)
+    {
+        if (!(validFraction > 0 && validFraction < 1))
         {
-            foreach (var example in reader.Read(cancellation))
-            {
-                bool held = IsValid(example.Prompt ?? example.PlainText!, validFraction, seed);
-                var stream = held ? validStream : trainStream;
-                if (example.RawLine.IsEmpty)
-                {
-                    JsonlWriter.Append(stream, example);
-                }
-                else
-                {
-                    stream.Write(example.RawLine.Span);
-                    stream.WriteByte((byte)'\n');
-                }
-                train += held ? 0 : 1;
-                valid += held ? 1 : 0;
-            }
-            if (train == 0 || valid == 0)
-            {
-                throw new EngineException(ErrorKind.BadInput,
-                    $"splitting {reader.Name}: of {train + valid} examples {train} would be for training and {valid} held out",
-                    "choose another fraction or seed");
-            }
-        }));
-        return new DataSplitReport(train, valid);
+            throw new EngineException(ErrorKind.Usage,
+                FormattableString.Invariant($"splitting {reader.Name}: expected a held-out fraction between 0 and 1, got {validFraction}"));
+        }
+        long train = 0, valid = 0;
+        foreach (var example in reader.Read(cancellation))
+        {
+            bool held = IsValid(example.Prompt ?? example.PlainText!, validFraction, seed);
+            put(example, held);
+            train += held ? 0 : 1;
+            valid += held ? 1 : 0;
+        }
+        return train > 0 && valid > 0 ? new DataSplitReport(train, valid)
+            : throw new EngineException(ErrorKind.BadInput,
+                $"splitting {reader.Name}: of {train + valid} examples {train} would be for training and {valid} held out",
+                "choose another fraction or seed");
+    }
+
+    private static void Append(Stream stream, Example example)
+    {
+        if (example.RawLine.IsEmpty)
+        {
+            JsonlWriter.Append(stream, example);
+            return;
+        }
+        stream.Write(example.RawLine.Span);
+        stream.WriteByte((byte)'\n');
     }
 }

@@ -1,28 +1,30 @@
+using NativeEngine.Formats;
+
 namespace NativeEngine.Data;
 
 /// <summary>Reads the steps around the model: normaliser, pre-tokenizer, post-processor, decoder. Unknown types are refused by name.</summary>
 internal static class PipelineJson
 {
-    public static Normalizer Normalizer(JsonView view)
+    public static Normalizer Normalizer(StrictJson view)
     {
-        string type = view["type"].String();
+        string type = view.RequireString("type");
         return type switch
         {
-            "Sequence" => new Normalizer.Sequence([.. view["normalizers"].Items().Select(Normalizer)]),
-            "Prepend" => new Normalizer.Prepend(view["prepend"].String()),
-            "Replace" => new Normalizer.Replace(LiteralPattern(view["pattern"]), view["content"].String()),
+            "Sequence" => new Normalizer.Sequence([.. view.Require("normalizers").Items().Select(Normalizer)]),
+            "Prepend" => new Normalizer.Prepend(view.RequireString("prepend")),
+            "Replace" => new Normalizer.Replace(LiteralPattern(view.Require("pattern")), view.RequireString("content")),
             _ => throw Unsupported(view, "normalizer", type, "Prepend, Replace, Sequence"),
         };
     }
 
     /// <summary>A pre-tokenizer; ByteLevel must be the last step, because after it the symbols are bytes.</summary>
-    public static PreTokenizer PreTokenizer(JsonView view, bool last, ref bool byteLevel)
+    public static PreTokenizer PreTokenizer(StrictJson view, bool last, ref bool byteLevel)
     {
-        string type = view["type"].String();
+        string type = view.RequireString("type");
         switch (type)
         {
             case "Sequence":
-                JsonView[] items = [.. view["pretokenizers"].Items()];
+                StrictJson[] items = [.. view.Require("pretokenizers").Items()];
                 var steps = new PreTokenizer[items.Length];
                 for (int i = 0; i < items.Length; i++)
                 {
@@ -32,33 +34,33 @@ internal static class PipelineJson
             case "ByteLevel":
                 if (!last)
                 {
-                    throw view.Error("ByteLevel is supported as the last pre-tokenizer only");
+                    throw view.Bad("is ByteLevel before other steps; it is supported as the last pre-tokenizer only");
                 }
                 byteLevel = true;
-                return new PreTokenizer.ByteLevel(view["add_prefix_space"].Bool(true),
-                    view["use_regex"].Bool(true) ? new UnicodePattern(Data.PreTokenizer.Gpt2Pattern) : null);
+                return new PreTokenizer.ByteLevel((view.OptionalBool("add_prefix_space") ?? true),
+                    (view.OptionalBool("use_regex") ?? true) ? new UnicodePattern(Data.PreTokenizer.Gpt2Pattern) : null);
             case "Metaspace":
-                bool add = view["add_prefix_space"].Bool(true);
-                string scheme = view["prepend_scheme"].StringOrNull() ?? (add ? "always" : "never");
+                bool add = (view.OptionalBool("add_prefix_space") ?? true);
+                string scheme = view.OptionalString("prepend_scheme") ?? (add ? "always" : "never");
                 return new PreTokenizer.Metaspace(Mark(view), Scheme(view, scheme, "always"), Scheme(view, scheme, "first"),
-                    view["split"].Bool(true));
+                    (view.OptionalBool("split") ?? true));
             case "Split":
-                return new PreTokenizer.PatternSplit(Pattern(view["pattern"]), Behavior(view["behavior"]), view["invert"].Bool(false));
+                return new PreTokenizer.PatternSplit(Pattern(view.Require("pattern")), Behavior(view.Require("behavior")), (view.OptionalBool("invert") ?? false));
             case "Digits":
-                return new PreTokenizer.Digits(view["individual_digits"].Bool(false));
+                return new PreTokenizer.Digits((view.OptionalBool("individual_digits") ?? false));
             default:
                 throw Unsupported(view, "pre-tokenizer", type, "ByteLevel, Metaspace, Split, Digits, Sequence");
         }
     }
 
     /// <summary>The ids a post-processor puts before and after a single text.</summary>
-    public static (int[] Prefix, int[] Suffix) PostProcessor(JsonView view, int vocabularySize)
+    public static (int[] Prefix, int[] Suffix) PostProcessor(StrictJson? view, int vocabularySize)
     {
-        if (view.IsNull)
+        if (view is null)
         {
             return ([], []);
         }
-        string type = view["type"].String();
+        string type = view.RequireString("type");
         switch (type)
         {
             case "ByteLevel":
@@ -66,7 +68,7 @@ internal static class PipelineJson
             case "Sequence":
                 var before = new List<int>();
                 var after = new List<int>();
-                foreach (var item in view["processors"].Items())
+                foreach (var item in view.Require("processors").Items())
                 {
                     var (prefix, suffix) = PostProcessor(item, vocabularySize);
                     before.InsertRange(0, prefix);
@@ -80,74 +82,72 @@ internal static class PipelineJson
         }
     }
 
-    public static TokenDecoder Decoder(JsonView view)
+    public static TokenDecoder Decoder(StrictJson view)
     {
-        string type = view["type"].String();
+        string type = view.RequireString("type");
         switch (type)
         {
             case "Sequence":
-                return new TokenDecoder.Sequence([.. view["decoders"].Items().Select(Decoder)]);
+                return new TokenDecoder.Sequence([.. view.Require("decoders").Items().Select(Decoder)]);
             case "Replace":
-                return new TokenDecoder.Replace(LiteralPattern(view["pattern"]), view["content"].String());
+                return new TokenDecoder.Replace(LiteralPattern(view.Require("pattern")), view.RequireString("content"));
             case "ByteFallback":
                 return new TokenDecoder.ByteFallback();
             case "Fuse":
                 return new TokenDecoder.Fuse();
             case "Strip":
-                string content = view["content"].String();
-                return content.Length == 1 ? new TokenDecoder.Strip(content[0], view["start"].Int(), view["stop"].Int())
-                    : throw view["content"].Error($"expected one character, got \"{content}\"");
+                string content = view.RequireString("content");
+                return content.Length == 1 ? new TokenDecoder.Strip(content[0], view.RequireInt("start", min: 0), view.RequireInt("stop", min: 0))
+                    : throw view.Require("content").Bad($"must be one character, got \"{content}\"");
             case "ByteLevel":
                 return new TokenDecoder.ByteLevel();
             case "Metaspace":
-                string scheme = view["prepend_scheme"].StringOrNull() ?? (view["add_prefix_space"].Bool(true) ? "always" : "never");
+                string scheme = view.OptionalString("prepend_scheme") ?? ((view.OptionalBool("add_prefix_space") ?? true) ? "always" : "never");
                 return new TokenDecoder.Metaspace(Mark(view), dropFirst: !Scheme(view, scheme, "never"));
             default:
                 throw Unsupported(view, "decoder", type, "Replace, ByteFallback, Fuse, Strip, ByteLevel, Metaspace, Sequence");
         }
     }
 
-    private static (int[] Prefix, int[] Suffix) Template(JsonView view, int vocabularySize)
+    private static (int[] Prefix, int[] Suffix) Template(StrictJson view, int vocabularySize)
     {
         var prefix = new List<int>();
         var suffix = new List<int>();
         bool seen = false;
-        foreach (var item in view["single"].Items())
+        foreach (var item in view.Require("single").Items())
         {
-            if (!item["Sequence"].IsNull)
+            if (item.Optional("Sequence") is not null)
             {
-                seen = !seen ? true : throw item.Error("the text stands twice in the template");
+                seen = !seen ? true : throw item.Bad("puts the text into the template a second time");
                 continue;
             }
-            string name = item["SpecialToken"]["id"].String();
-            foreach (var id in view["special_tokens"][name]["ids"].Items())
+            string name = item.Require("SpecialToken").RequireString("id");
+            foreach (var id in view.Require("special_tokens").Require(name).Require("ids").Items())
             {
-                int value = id.Int();
-                (seen ? suffix : prefix).Add((uint)value < (uint)vocabularySize ? value
-                    : throw id.Error($"expected an id from 0 to {vocabularySize - 1}, got {value}"));
+                (seen ? suffix : prefix).Add(id.AsInt(0, vocabularySize - 1));
             }
         }
-        return seen ? ([.. prefix], [.. suffix]) : throw view["single"].Error("the text is not in the template");
+        return seen ? ([.. prefix], [.. suffix]) : throw view.Require("single").Bad("does not contain the text");
     }
 
-    private static string LiteralPattern(JsonView view) => view["String"].IsNull && !view["Regex"].IsNull
-        ? throw view.Error("a Regex pattern is not supported here (supported: String)")
-        : NotEmpty(view["String"], "pattern");
+    private static string LiteralPattern(StrictJson view) => view.Optional("String") is null && view.Optional("Regex") is not null
+        ? throw view.Bad("is a Regex, which is not supported here (supported: String)")
+        : NotEmpty(view.Require("String"));
 
-    private static UnicodePattern Pattern(JsonView view) => view["String"].IsNull
-        ? new UnicodePattern(view["Regex"].String()) : UnicodePattern.Literal(NotEmpty(view["String"], "pattern"));
+    private static UnicodePattern Pattern(StrictJson view) => view.Optional("String") is null
+        ? new UnicodePattern(view.RequireString("Regex")) : UnicodePattern.Literal(NotEmpty(view.Require("String")));
 
-    private static string Mark(JsonView view) => NotEmpty(view["replacement"], "replacement");
+    private static string Mark(StrictJson view) => NotEmpty(view.Require("replacement"));
 
-    private static string NotEmpty(JsonView view, string what) => view.String() is { Length: > 0 } text ? text
-        : throw view.Error($"the {what} is empty");
+    private static string NotEmpty(StrictJson view) => view.AsString() is { Length: > 0 } text ? text
+        : throw view.Bad("is empty");
 
-    private static bool Scheme(JsonView view, string scheme, string wanted) => scheme is "always" or "first" or "never"
-        ? scheme == wanted : throw view["prepend_scheme"].Error($"expected always, first or never, got \"{scheme}\"");
+    private static bool Scheme(StrictJson view, string scheme, string wanted) => scheme is "always" or "first" or "never"
+        ? scheme == wanted : throw view.Require("prepend_scheme").Bad($"must be always, first or never, got \"{scheme}\"");
 
-    private static SplitBehavior Behavior(JsonView view)
+    private static SplitBehavior Behavior(StrictJson view)
     {
-        string name = view.String();
+        string name = view.AsString();
         return name switch
         {
             "Isolated" => SplitBehavior.Isolated,
@@ -155,10 +155,10 @@ internal static class PipelineJson
             "MergedWithPrevious" => SplitBehavior.MergedWithPrevious,
             "MergedWithNext" => SplitBehavior.MergedWithNext,
             "Contiguous" => SplitBehavior.Contiguous,
-            _ => throw view.Error($"unknown split behavior \"{name}\""),
+            _ => throw view.Bad($"names the split behavior \"{name}\", which is unknown"),
         };
     }
 
-    private static EngineException Unsupported(JsonView view, string part, string type, string supported) =>
-        view["type"].Error($"the {part} type \"{type}\" is not supported (supported: {supported})");
+    private static EngineException Unsupported(StrictJson view, string part, string type, string supported) =>
+        view.Require("type").Bad($"names the {part} \"{type}\", which is not supported (supported: {supported})");
 }

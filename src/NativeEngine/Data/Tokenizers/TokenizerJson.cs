@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Data;
 
@@ -10,52 +11,33 @@ internal sealed class TokenizerJson
 
     private readonly Dictionary<string, int> _vocabulary = new(StringComparer.Ordinal);
     private readonly List<AddedToken> _added = [];
-    private readonly JsonView _root;
+    private readonly StrictJson _root;
 
-    private TokenizerJson(JsonView root) => _root = root;
+    private TokenizerJson(StrictJson root) => _root = root;
 
     /// <summary>Reads a tokenizer; <paramref name="config"/> is tokenizer_config.json, which may name BOS and EOS.</summary>
     public static BpeTokenizer Read(byte[] json, byte[]? config, string file, string configFile)
     {
-        using var document = Parse(json, file);
-        using var configDocument = config is null ? null : Parse(config, configFile);
-        var configView = configDocument is null ? default : new JsonView(configDocument.RootElement, configFile, "");
-        return new TokenizerJson(new JsonView(document.RootElement, file, "")).Build(configView, json, config);
+        var configView = config is null ? null : StrictJson.Parse(configFile, config);
+        return new TokenizerJson(StrictJson.Parse(file, json)).Build(configView, json, config);
     }
 
-    private static JsonDocument Parse(byte[] json, string file)
+    private BpeTokenizer Build(StrictJson? config, byte[] json, byte[]? configJson)
     {
-        try
-        {
-            if (!System.Text.Unicode.Utf8.IsValid(json))
-            {
-                throw new EngineException(ErrorKind.BadInput, $"reading {file}: it is not valid UTF-8");
-            }
-            return JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 64 });
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            throw new EngineException(ErrorKind.BadInput, $"reading {file}: it is not valid JSON: {e.Message.TrimEnd('.')}", null, e);
-        }
-    }
-
-    private BpeTokenizer Build(JsonView config, byte[] json, byte[]? configJson)
-    {
-        var model = _root["model"];
-        string type = model["type"].IsNull && !model["merges"].IsNull ? "BPE" : model["type"].String();
+        var model = _root.Require("model");
+        string type = model.Optional("type") is null && model.Optional("merges") is not null ? "BPE" : model.RequireString("type");
         if (type != "BPE")
         {
-            throw Unsupported("model", type, "BPE");
+            throw model.Require("type").Bad($"names the model \"{type}\", which is not supported (supported: BPE)");
         }
         ReadVocabulary(model);
         ReadAdded();
         int size = CheckIds();
         bool byteLevel = false;
-        var preTokenizer = _root["pre_tokenizer"].IsNull ? null
-            : PipelineJson.PreTokenizer(_root["pre_tokenizer"], last: true, ref byteLevel);
-        string? unknown = model["unk_token"].StringOrNull();
+        var preTokenizer = _root.Optional("pre_tokenizer") is { } steps ? PipelineJson.PreTokenizer(steps, last: true, ref byteLevel) : null;
+        string? unknown = model.OptionalString("unk_token");
         int? unknownId = unknown is null ? null : _vocabulary.TryGetValue(unknown, out int u) ? u
-            : throw model["unk_token"].Error($"the unknown token \"{unknown}\" is not in the vocabulary");
+            : throw model.Require("unk_token").Bad($"names the token \"{unknown}\", which is not in the vocabulary");
         RefuseModelOptions(model);
         var spellings = new string?[size];
         var special = new bool[size];
@@ -68,17 +50,17 @@ internal sealed class TokenizerJson
             spellings[token.Id] = token.Content;
             special[token.Id] = token.Special;
         }
-        var (prefix, suffix) = PipelineJson.PostProcessor(_root["post_processor"], size);
+        var (prefix, suffix) = PipelineJson.PostProcessor(_root.Optional("post_processor"), size);
         return new BpeTokenizer(new TokenizerParts
         {
-            Model = new BpeModel(_vocabulary, ReadMerges(model), byteLevel, model["byte_fallback"].Bool(false), unknownId,
-                model["fuse_unk"].Bool(false), model["ignore_merges"].Bool(false)),
+            Model = new BpeModel(_vocabulary, ReadMerges(model), byteLevel, model.OptionalBool("byte_fallback") ?? false, unknownId,
+                model.OptionalBool("fuse_unk") ?? false, model.OptionalBool("ignore_merges") ?? false),
             Spellings = spellings,
             Special = special,
             Added = [.. _added],
-            Normalizer = _root["normalizer"].IsNull ? null : PipelineJson.Normalizer(_root["normalizer"]),
+            Normalizer = _root.Optional("normalizer") is { } normalizer ? PipelineJson.Normalizer(normalizer) : null,
             PreTokenizer = preTokenizer,
-            Decoder = _root["decoder"].IsNull ? null : PipelineJson.Decoder(_root["decoder"]),
+            Decoder = _root.Optional("decoder") is { } decoder ? PipelineJson.Decoder(decoder) : null,
             Prefix = prefix,
             Suffix = suffix,
             BosId = Named(config, "bos_token") ?? Conventional("<s>", "<|begin_of_text|>", "<bos>", "<|bos|>") ?? FirstSpecial(prefix),
@@ -90,27 +72,27 @@ internal sealed class TokenizerJson
         int? FirstSpecial(int[] ids) => ids.Length > 0 ? ids[0] : null;
     }
 
-    private void ReadVocabulary(JsonView model)
+    private void ReadVocabulary(StrictJson model)
     {
         var ids = new HashSet<int>();
-        foreach (var (text, value) in model["vocab"].Members())
+        foreach (var (text, value) in model.Require("vocab").Members())
         {
-            int id = value.Int();
-            if (id < 0 || !ids.Add(id))
+            int id = value.AsInt(min: 0);
+            if (!ids.Add(id))
             {
-                throw value.Error(id < 0 ? $"expected an id from 0, got {id}" : $"the id {id} belongs to two tokens");
+                throw value.Bad($"has the id {id} of another token");
             }
             _vocabulary.Add(text, id);
         }
         if (_vocabulary.Count == 0)
         {
-            throw model["vocab"].Error("the vocabulary is empty");
+            throw model.Require("vocab").Bad("is empty");
         }
     }
 
     private void ReadAdded()
     {
-        if (_root["added_tokens"].IsNull)
+        if (_root.Optional("added_tokens") is not { } items)
         {
             return;
         }
@@ -119,27 +101,27 @@ internal sealed class TokenizerJson
         {
             byId[id] = text;
         }
-        foreach (var item in _root["added_tokens"].Items())
+        foreach (var item in items.Items())
         {
-            string content = item["content"].String();
-            int id = item["id"].Int();
-            bool special = item["special"].Bool(false);
-            if (content.Length == 0 || id < 0)
+            string content = item.RequireString("content");
+            int id = item.RequireInt("id", min: 0);
+            bool special = item.OptionalBool("special") ?? false;
+            if (content.Length == 0)
             {
-                throw item.Error(id < 0 ? $"expected an id from 0, got {id}" : "the token is empty");
+                throw item.Bad("is an empty token");
             }
             if ((byId.TryGetValue(id, out string? owner) && owner != content)
                 || (_vocabulary.TryGetValue(content, out int known) && known != id))
             {
-                throw item.Error($"the token \"{content}\" with id {id} contradicts the vocabulary");
+                throw item.Bad($"contradicts the vocabulary: the token \"{content}\" with id {id}");
             }
             byId[id] = content;
             if (_added.Exists(t => t.Content == content))
             {
-                throw item.Error($"the token \"{content}\" is added twice");
+                throw item.Bad($"adds the token \"{content}\" a second time");
             }
-            _added.Add(new AddedToken(id, content, item["single_word"].Bool(false), item["lstrip"].Bool(false),
-                item["rstrip"].Bool(false), item["normalized"].Bool(!special), special));
+            _added.Add(new AddedToken(id, content, item.OptionalBool("single_word") ?? false, item.OptionalBool("lstrip") ?? false,
+                item.OptionalBool("rstrip") ?? false, item.OptionalBool("normalized") ?? !special, special));
         }
     }
 
@@ -148,66 +130,66 @@ internal sealed class TokenizerJson
         int largest = Math.Max(_vocabulary.Values.Max(), _added.Count == 0 ? 0 : _added.Max(static t => t.Id));
         long tokens = _vocabulary.Count + _added.Count;
         return largest < tokens + MaxHoles ? largest + 1
-            : throw _root["model"].Error($"the largest id is {largest} with only {tokens} tokens; ids must be below {tokens + MaxHoles}");
+            : throw _root.Require("model").Bad($"has {tokens} tokens, but ids up to {largest}; ids must be below {tokens + MaxHoles}");
     }
 
-    private List<(int Left, int Right, int Id)> ReadMerges(JsonView model)
+    private List<(int Left, int Right, int Id)> ReadMerges(StrictJson model)
     {
         var merges = new List<(int, int, int)>();
-        foreach (var item in model["merges"].Items())
+        foreach (var item in model.Require("merges").Items())
         {
             string left;
             string right;
-            if (item.IsString)
+            if (item.Kind == JsonValueKind.String)
             {
-                string both = item.String();
+                string both = item.AsString();
                 int space = both.IndexOf(' ');
                 if (space <= 0 || space != both.LastIndexOf(' ') || space == both.Length - 1)
                 {
-                    throw item.Error($"expected two tokens with a space between them, got \"{both}\"");
+                    throw item.Bad($"must be two tokens with a space between them, got \"{both}\"");
                 }
                 (left, right) = (both[..space], both[(space + 1)..]);
             }
             else
             {
-                JsonView[] pair = [.. item.Items().Take(3)];
+                StrictJson[] pair = [.. item.Items().Take(3)];
                 if (pair.Length != 2)
                 {
-                    throw item.Error("expected two tokens");
+                    throw item.Bad("must be two tokens");
                 }
-                (left, right) = (pair[0].String(), pair[1].String());
+                (left, right) = (pair[0].AsString(), pair[1].AsString());
             }
             merges.Add((IdOf(left, item), IdOf(right, item), IdOf(left + right, item)));
         }
         return merges;
     }
 
-    private int IdOf(string token, JsonView merge) => _vocabulary.TryGetValue(token, out int id) ? id
-        : throw merge.Error($"the token \"{token}\" is not in the vocabulary");
+    private int IdOf(string token, StrictJson merge) => _vocabulary.TryGetValue(token, out int id) ? id
+        : throw merge.Bad($"needs the token \"{token}\", which is not in the vocabulary");
 
-    private static void RefuseModelOptions(JsonView model)
+    private static void RefuseModelOptions(StrictJson model)
     {
-        if (!model["dropout"].IsNull && model["dropout"].Number() != 0)
+        if ((model.OptionalDouble("dropout") ?? 0) != 0)
         {
-            throw model["dropout"].Error("merge dropout is not supported, because its tokens are random");
+            throw model.Require("dropout").Bad("asks for merge dropout, which is not supported: its tokens are random");
         }
         foreach (string name in (ReadOnlySpan<string>)["continuing_subword_prefix", "end_of_word_suffix"])
         {
-            if (model[name].StringOrNull() is { Length: > 0 } value)
+            if (model.OptionalString(name) is { Length: > 0 } value)
             {
-                throw model[name].Error($"it is not supported, got \"{value}\"");
+                throw model.Require(name).Bad($"is not supported, got \"{value}\"");
             }
         }
     }
 
-    private int? Named(JsonView config, string name)
+    private int? Named(StrictJson? config, string name)
     {
-        if (!config.IsObject || config[name].IsNull)
+        if (config?.Optional(name) is not { } token)
         {
             return null;
         }
-        string content = config[name].IsObject ? config[name]["content"].String() : config[name].String();
-        return IdOf(content) ?? throw config[name].Error($"the token \"{content}\" is not in the vocabulary");
+        string content = token.Kind == JsonValueKind.Object ? token.RequireString("content") : token.AsString();
+        return IdOf(content) ?? throw token.Bad($"names the token \"{content}\", which is not in the vocabulary");
     }
 
     private int? Conventional(params ReadOnlySpan<string> names)
@@ -224,7 +206,4 @@ internal sealed class TokenizerJson
 
     private int? IdOf(string content) => _vocabulary.TryGetValue(content, out int id) ? id
         : _added.Find(t => t.Content == content)?.Id;
-
-    private EngineException Unsupported(string part, string type, string supported) =>
-        _root[part]["type"].Error($"the {part} type \"{type}\" is not supported (supported: {supported})");
 }

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.Globalization;
+using NativeEngine.Data;
+
+namespace NativeEngine.Cli;
+
+/// <summary>The options that say how a data file is read, the same for every verb that reads one.</summary>
+internal sealed class DataInput
+{
+    private readonly Option<string> _prompt = Opt.Text("--prompt-field", "NAME", "The JSON field with the prompt.", "prompt");
+    private readonly Option<string> _completion = Opt.Text("--completion-field", "NAME", "The JSON field with the completion.", "completion");
+    private readonly Option<string> _text = Opt.Text("--text-field", "NAME", "The JSON field with a plain text.", "text");
+    private readonly Option<string> _source = Opt.Text("--source-field", "NAME", "The JSON field with the name of the source.", "source");
+    private readonly Option<string> _badLine = Opt.Choice("--on-bad-line", "Whether a bad line is an error or left out and counted.", "fail", "skip");
+
+    /// <summary>For <see cref="Verb.Add"/>.</summary>
+    public Option[] Options => [_prompt, _completion, _text, _source, _badLine];
+
+    /// <summary>A reader for a path, or for standard input with <c>-</c>. A missing file is an error now.</summary>
+    public JsonlReader Open(VerbContext context, string path, bool keepLines = false)
+    {
+        var options = new JsonlOptions
+        {
+            PromptField = context.Need(_prompt),
+            CompletionField = context.Need(_completion),
+            TextField = context.Need(_text),
+            SourceField = context.Need(_source),
+            OnBadLine = context.Need(_badLine) == "skip" ? BadLinePolicy.Skip : BadLinePolicy.Fail,
+            KeepLines = keepLines,
+        };
+        return path == "-" ? new JsonlReader("standard input", Console.OpenStandardInput, options) : new JsonlReader(path, options);
+    }
+
+    /// <summary>Says on stderr what was left out.</summary>
+    public static void WarnOfBadLines(VerbContext context, JsonlReader reader)
+    {
+        if (reader.BadLineCount == 0)
+        {
+            return;
+        }
+        context.Talk.Warn(string.Create(CultureInfo.InvariantCulture, $"{reader.Name}: {reader.BadLineCount} of {reader.LineCount} lines left out"));
+        foreach (var bad in reader.BadLines)
+        {
+            context.Talk.Info(string.Create(CultureInfo.InvariantCulture, $"  line {bad.Line}: {bad.Reason}"));
+        }
+    }
+
+    /// <summary>The tokenizer of a model folder, or the one of raw bytes for <c>bytes</c>.</summary>
+    public static Tokenizer LoadTokenizer(string name) => name == "bytes" ? ByteTokenizer.Create() : TokenizerFile.Load(name);
+}
