@@ -86,8 +86,9 @@ public interface IKernels
     /// <summary>
     /// Causal grouped-query attention over packed sequences, without a T x T matrix. For sequence s the query rows are
     /// queryOffsets[s] .. queryOffsets[s+1] - 1 and the key rows likewise; query i of Lq sees keys 0 .. i + Lk - Lq (so a cache of earlier keys
-    /// may precede). Q is [Nq, heads * h], k and v are [Nk, keyValueHeads * h]; head i uses key-value head i / (heads / keyValueHeads); scores are
-    /// scaled by 1/sqrt(h). Output is [Nq, heads * h], logSumExp is [Nq, heads].
+    /// may precede; Lk must be at least Lq). Rows outside every sequence are left alone. Q is [Nq, heads * h], k and v are
+    /// [Nk, keyValueHeads * h]; head i uses key-value head i / (heads / keyValueHeads); scores are scaled by 1/sqrt(h). Output is
+    /// [Nq, heads * h], logSumExp is [Nq, heads].
     /// </summary>
     void Attention(
         Tensor<float> q, Tensor<float> k, Tensor<float> v, Tensor<int> queryOffsets, Tensor<int> keyOffsets, int heads, int keyValueHeads,

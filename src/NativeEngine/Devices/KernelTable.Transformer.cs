@@ -5,7 +5,7 @@ public static partial class KernelTable
     internal const float TypicalEpsilon = 1e-2f;
 
     private static IEnumerable<KernelRow> TransformerRows() =>
-        [.. ElementwiseRows(), .. RmsNormRows(), .. RopeRows(), .. SwiGluRows(), .. CrossEntropyRows()];
+        [.. ElementwiseRows(), .. RmsNormRows(), .. RopeRows(), .. AttentionRows(), .. SwiGluRows(), .. CrossEntropyRows()];
 
     private static IEnumerable<KernelRow> RmsNormRows()
     {

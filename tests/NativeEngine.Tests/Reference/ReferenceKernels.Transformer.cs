@@ -16,7 +16,11 @@ internal static partial class ReferenceKernels
     // e^x to 1.5 ulp, then values up to 10 with three or four roundings.
     private const double ExponentialTolerance = 2e-6;
 
-    private static IEnumerable<Entry> Transformer() => [.. Elementwise(), .. Layers()];
+    private const double AttentionTolerance = 3e-6;
+
+    private const double AttentionBackwardTolerance = 1e-5;
+
+    private static IEnumerable<Entry> Transformer() => [.. Elementwise(), .. Layers(), .. Attention()];
 
     private static IEnumerable<Entry> Elementwise()
     {
@@ -77,5 +81,24 @@ internal static partial class ReferenceKernels
         yield return new("cross_entropy", ExponentialTolerance, c =>
             ReferenceLayers.CrossEntropy(c.F("logits"), c.I("targets"), c.F("row_weights"), c.F("losses")));
         yield return new("cross_entropy_loss", ExponentialTolerance, c => ReferenceLayers.CrossEntropy(c.F("logits"), c.I("targets"), null, c.F("losses")));
+    }
+
+    private static IEnumerable<Entry> Attention()
+    {
+        // Scores are sums of up to 128 terms (error about 1e-6), then weighted means of values of size up to 4.
+        foreach (string name in new[] { "attention", "attention_cached" })
+        {
+            yield return new(name, AttentionTolerance, c => ReferenceAttention.Forward(
+                c.F("q"), c.F("k"), c.F("v"), c.I("query_offsets"), c.I("key_offsets"), c.N("heads"), c.N("kv_heads"), c.N("h"), c.F("output"),
+                c.F("logsumexp")));
+        }
+        // The same scores, then sums over up to 886 queries or keys with weights up to 1 and gradients up to 30.
+        foreach (string name in new[] { "attention_backward", "attention_backward_dv" })
+        {
+            yield return new(name, AttentionBackwardTolerance, c => ReferenceAttention.Backward(
+                c.F("doutput"), c.F("q"), c.F("k"), c.F("v"), c.F("output"), c.F("logsumexp"), c.I("offsets"), c.N("heads"), c.N("kv_heads"), c.N("h"),
+                c.Floats.GetValueOrDefault("dq") ?? new double[c.F("q").Length], c.Floats.GetValueOrDefault("dk") ?? new double[c.F("k").Length],
+                c.F("dv")));
+        }
     }
 }

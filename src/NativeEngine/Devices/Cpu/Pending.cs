@@ -3,10 +3,6 @@ namespace NativeEngine.Devices.Cpu;
 // Kernels still to be written; each leaves this file when its own file is there.
 internal sealed unsafe partial class CpuKernels<L>
 {
-    public void Attention(Tensor<float> q, Tensor<float> k, Tensor<float> v, Tensor<int> queryOffsets, Tensor<int> keyOffsets, int heads, int keyValueHeads, Tensor<float> output, Tensor<float> logSumExp) => throw new NotSupportedException();
-
-    public void AttentionBackward(Tensor<float> dOutput, Tensor<float> q, Tensor<float> k, Tensor<float> v, Tensor<float> output, Tensor<float> logSumExp, Tensor<int> offsets, int heads, int keyValueHeads, Tensor<float> dq, Tensor<float> dk, Tensor<float> dv) => throw new NotSupportedException();
-
     public void Momentum(Tensor<float> gradient, Tensor<float> gradientScale, float learningRate, float mu, float weightDecay, Tensor<float> parameter, Tensor<float> velocity) => throw new NotSupportedException();
 
     public void Lion(Tensor<float> gradient, Tensor<float> gradientScale, float learningRate, float beta1, float beta2, float weightDecay, Tensor<float> parameter, Tensor<float> m) => throw new NotSupportedException();
