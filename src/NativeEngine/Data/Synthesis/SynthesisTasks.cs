@@ -34,14 +34,14 @@ internal static class SynthesisTasks
 
     public static (string Prompt, string Completion) Stories(SynthesisRandom random)
     {
-        string animal = random.Pick(_animals), adjective = random.Pick(_adjectives), place = random.Pick(_places);
+        string[] animals = random.Distinct(_animals, 2);
+        string adjective = random.Pick(_adjectives), place = random.Pick(_places);
         string thing = random.Pick(_things);
-        string other = random.Distinct(_animals, 2)[0];
         var story = new StringBuilder();
-        story.Append(CultureInfo.InvariantCulture, $"The {adjective} {animal} {random.Pick(_verbs)} to the {place}");
-        story.Append(random.Below(3) == 0 ? Text($" with the {other}. ") : ". ");
+        story.Append(CultureInfo.InvariantCulture, $"The {adjective} {animals[0]} {random.Pick(_verbs)} to the {place}");
+        story.Append(random.Below(3) == 0 ? Text($" with the {animals[1]}. ") : ". ");
         story.Append(CultureInfo.InvariantCulture, $"There it found {thing} {random.Pick(_endings)}.");
-        return (Text($"A story: {adjective} {animal}, {place}, {thing}."), story.ToString());
+        return (Text($"A story: {adjective} {animals[0]}, {place}, {thing}."), story.ToString());
     }
 
     public static (string Prompt, string Completion) Sorting(SynthesisRandom random)
