@@ -1,0 +1,75 @@
+namespace NativeEngine.Selection;
+
+/// <summary>Puts a <see cref="SelectionResult"/> together, group by group in training order.</summary>
+internal sealed class ResultBuilder
+{
+    private readonly SelectionPlan _plan;
+    private readonly List<int> _indices = [];
+    private readonly List<int> _weights = [];
+    private readonly List<double?> _gains = [];
+    private readonly Dictionary<int, double> _objectives = [];
+    private readonly int[] _owners;
+    private double _upperBound;
+
+    public ResultBuilder(SelectionPlan plan)
+    {
+        _plan = plan;
+        _owners = new int[plan.PoolSize];
+        Array.Fill(_owners, -1);
+        AddWhole(plan.Kept);
+    }
+
+    /// <summary>Examples that stand for themselves.</summary>
+    public void AddWhole(IEnumerable<int> positions)
+    {
+        foreach (int position in positions)
+        {
+            _indices.Add(position);
+            _weights.Add(1);
+            _gains.Add(null);
+            _owners[position] = position;
+        }
+    }
+
+    /// <summary>The picks of a greedy run over a group.</summary>
+    public void AddPicks(SelectionGroup group, FacilityLocationResult run)
+    {
+        int first = _indices.Count;
+        for (int t = 0; t < run.Picks.Length; t++)
+        {
+            _indices.Add(group.Members[run.Picks[t]]);
+            _weights.Add(0);
+            _gains.Add(run.Gains[t]);
+        }
+        for (int i = 0; i < group.Members.Count; i++)
+        {
+            int pick = first + run.Owners[i];
+            _weights[pick]++;
+            _owners[group.Members[i]] = _indices[pick];
+        }
+        _objectives[group.Source] = run.Objective;
+        _upperBound += run.UpperBound;
+    }
+
+    public SelectionResult Build(SelectionTiming timing, bool certified)
+    {
+        double objective = _objectives.Values.Sum();
+        return new SelectionResult
+        {
+            Indices = _indices,
+            Weights = _weights,
+            Gains = _gains,
+            Objective = objective,
+            Kept = _plan.Kept,
+            Dropped = _plan.Dropped,
+            Sources =
+            [
+                .. _plan.Groups.Select(g =>
+                    new SourceShare(g.Source, g.Members.Count, g.Budget, g.Budget, g.Kept, _objectives.GetValueOrDefault(g.Source))),
+            ],
+            Owners = _owners,
+            Certificate = certified ? new SelectionCertificate(_upperBound, _upperBound == 0 ? 1 : objective / _upperBound) : null,
+            Timing = timing,
+        };
+    }
+}

@@ -1,0 +1,114 @@
+using NativeEngine.Devices;
+
+namespace NativeEngine.Selection;
+
+/// <summary>Which examples of the kept sources are taken when they exceed the budget.</summary>
+public enum OverflowPolicy
+{
+    /// <summary>The first in pool order.</summary>
+    First,
+    /// <summary>A random sample, in pool order.</summary>
+    Random,
+}
+
+/// <summary>How facility location is maximised.</summary>
+public enum SelectionAlgorithm
+{
+    /// <summary>The best this build has for the size at hand.</summary>
+    Auto,
+    /// <summary>Greedy over all candidates of a source, with an n x n matrix.</summary>
+    Exact,
+    /// <summary>Greedy over random samples of the candidates.</summary>
+    Stochastic,
+    /// <summary>Greedy within parts, then over the union of their picks.</summary>
+    Partitioned,
+}
+
+/// <summary>Element type of the distance computation.</summary>
+public enum SelectionPrecision
+{
+    /// <summary>float32.</summary>
+    Fp32,
+    /// <summary>bfloat16.</summary>
+    Bf16,
+    /// <summary>8-bit integers.</summary>
+    Int8,
+}
+
+/// <summary>Which columns of the features distances are taken over.</summary>
+public enum ColumnMode
+{
+    /// <summary>Largest absolute mean (the method).</summary>
+    Largest,
+    /// <summary>Smallest absolute mean.</summary>
+    Smallest,
+    /// <summary>A random set, the same for all sources of a step.</summary>
+    Random,
+    /// <summary>Drawn without replacement, in proportion to the absolute mean.</summary>
+    Sampling,
+    /// <summary>Half smallest, then half largest.</summary>
+    LargestSmallest,
+}
+
+/// <summary>Everything that decides a selection except the features, the sources and the history.</summary>
+public sealed record SelectionOptions
+{
+    /// <summary>Examples to select from a pool, kept ones included (B).</summary>
+    public required int Budget { get; init; }
+
+    /// <summary>Ids of the sources whose examples are kept whole (see <see cref="SmallSourceRule.Apply"/>).</summary>
+    public IReadOnlyCollection<int> KeptSources { get; init; } = [];
+
+    /// <summary>How rows are compared.</summary>
+    public DistanceMetric Metric { get; init; } = DistanceMetric.L1;
+
+    /// <summary>Columns kept per source (h); 0 or more than there are: all.</summary>
+    public int Top { get; init; }
+
+    /// <summary>Which columns.</summary>
+    public ColumnMode TopMode { get; init; } = ColumnMode.Largest;
+
+    /// <summary>How the budget is shared.</summary>
+    public QuotaRule Quota { get; init; } = QuotaRule.Proportional;
+
+    /// <summary>Rounding of proportional shares.</summary>
+    public QuotaRounding Rounding { get; init; } = QuotaRounding.Floor;
+
+    /// <summary>What to take when kept examples exceed the budget.</summary>
+    public OverflowPolicy Overflow { get; init; } = OverflowPolicy.First;
+
+    /// <summary>How the objective is maximised.</summary>
+    public SelectionAlgorithm Algorithm { get; init; } = SelectionAlgorithm.Auto;
+
+    /// <summary>Element type of the distances.</summary>
+    public SelectionPrecision Precision { get; init; } = SelectionPrecision.Fp32;
+
+    /// <summary>Seed of everything random: overflow, balanced quotas, random columns and arms.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Refuses what this build does not have and values out of range. Errors: Usage.</summary>
+    public void Validate()
+    {
+        if (Budget < 1)
+        {
+            throw new EngineException(ErrorKind.Usage, $"a budget of {Budget} selects nothing", "give a budget of at least 1");
+        }
+        if (Top < 0)
+        {
+            throw new EngineException(ErrorKind.Usage, $"{Top} columns cannot be kept", "give a number of at least 1, or leave it out to keep all");
+        }
+        if (Algorithm is SelectionAlgorithm.Stochastic or SelectionAlgorithm.Partitioned)
+        {
+            throw new EngineException(
+                ErrorKind.Usage, $"the {Name(Algorithm)} algorithm is not in this build, which has exact", "use --algorithm exact or auto");
+        }
+        if (Precision != SelectionPrecision.Fp32)
+        {
+            throw new EngineException(
+                ErrorKind.Usage, $"distances in {Name(Precision)} are not in this build, which has fp32", "use --precision fp32");
+        }
+    }
+
+    private static string Name<T>(T value)
+        where T : struct, Enum => value.ToString().ToLowerInvariant();
+}

@@ -1,0 +1,62 @@
+using NativeEngine.Devices;
+
+namespace NativeEngine.Selection;
+
+/// <summary>
+/// Step F: the h columns a source is compared by, chosen by importance[k] = | mean over its rows of u[row,k] |. Ties go to the lowest column.
+/// </summary>
+/// <param name="device">Where the features are.</param>
+/// <param name="top">h; 0 or more than there are columns: all.</param>
+/// <param name="mode">Which columns; all modes but <see cref="ColumnMode.Largest"/> sort on the host.</param>
+/// <param name="seed">Seed of the random modes.</param>
+public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = ColumnMode.Largest, ulong seed = 0)
+{
+    /// <summary>Columns kept of d.</summary>
+    public int Count(long d) => (int)(top == 0 ? d : Math.Min(top, d));
+
+    /// <summary>
+    /// Writes the columns of one source in rank order (ascending for the random modes).
+    /// </summary>
+    /// <param name="u">Features [n,d].</param>
+    /// <param name="rows">The source's rows.</param>
+    /// <param name="source">Source id: keys the sampling.</param>
+    /// <param name="step">Optimizer steps done: keys the random modes.</param>
+    /// <param name="columns">Count(d) elements.</param>
+    public void Columns(Tensor<float> u, Tensor<int> rows, int source, long step, Tensor<int> columns)
+    {
+        int d = checked((int)u.RowLength), h = (int)columns.Length;
+        var random = new SelectionRandom(seed, step);
+        if (mode == ColumnMode.Random)
+        {
+            device.Upload(random.Sample(SelectionRandom.Use.Columns, SelectionPlan.AllSources, d, h), columns);
+            return;
+        }
+        using var buffer = device.Allocate<float>(d, MemoryUse.Selection);
+        device.Kernels.ColumnImportance(u, rows, buffer.View);
+        if (mode == ColumnMode.Largest)
+        {
+            device.Kernels.TopK(buffer.View, columns);
+            return;
+        }
+        float[] importance = device.Download(buffer.View);
+        int smallest = mode == ColumnMode.Smallest ? h : h / 2;
+        var ascending = Enumerable.Range(0, d).OrderBy(k => importance[k]);
+        var descending = Enumerable.Range(0, d).OrderByDescending(k => importance[k]);
+        int[] chosen = mode == ColumnMode.Sampling
+            ? Sampled(random, source, importance, h)
+            : [.. ascending.Take(smallest), .. descending.Take(h - smallest)];
+        device.Upload(chosen, columns);
+    }
+
+    /// <summary>Without replacement in proportion to importance: the h largest of log(u) / importance (Efraimidis and Spirakis 2006).</summary>
+    private static int[] Sampled(SelectionRandom random, int source, float[] importance, int h)
+    {
+        var keys = new double[importance.Length];
+        for (int k = 0; k < keys.Length; k++)
+        {
+            keys[k] = Math.Log(1 - random.Uniform(SelectionRandom.Use.Columns, source, k)) / importance[k];
+            keys[k] = double.IsNaN(keys[k]) ? double.NegativeInfinity : keys[k];
+        }
+        return [.. Enumerable.Range(0, keys.Length).OrderByDescending(k => keys[k]).Take(h).Order()];
+    }
+}
