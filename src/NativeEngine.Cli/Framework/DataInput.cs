@@ -31,6 +31,16 @@ internal sealed class DataInput
         return path == "-" ? new JsonlReader("standard input", Console.OpenStandardInput, options) : new JsonlReader(path, options);
     }
 
+    /// <summary>Reads and tokenises a file, and says on stderr what was left out or cut.</summary>
+    public MixtureDataset Load(VerbContext context, string path, Tokenizer tokenizer, DatasetOptions options)
+    {
+        var reader = Open(context, path);
+        var data = MixtureDataset.Build(reader.Read(context.Cancellation), tokenizer, options, context.Cancellation);
+        WarnOfBadLines(context, reader);
+        context.Talk.Info($"{reader.Name}: {data.Report}");
+        return data;
+    }
+
     /// <summary>Says on stderr what was left out.</summary>
     public static void WarnOfBadLines(VerbContext context, JsonlReader reader)
     {

@@ -45,6 +45,8 @@ internal static class VerbList
         {
             new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
                 new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
+            new EvalVerb(),
+            new GenerateVerb(),
             new DoctorVerb(),
         };
         foreach (var option in common.All)

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace NativeEngine.Data;
 
 /// <summary>Which tokens of an example with a prompt the loss covers.</summary>
@@ -56,6 +58,21 @@ public sealed record DatasetReport
 
     /// <summary>Label tokens in the dataset.</summary>
     public long LabelTokens { get; init; }
+
+    /// <summary>The counts as a sentence.</summary>
+    public override string ToString()
+    {
+        string text = string.Create(CultureInfo.InvariantCulture, $"{Kept} of {Read} examples, {Tokens} tokens, {LabelTokens} with a loss");
+        if (Truncated > 0)
+        {
+            text += string.Create(CultureInfo.InvariantCulture, $"; {Truncated} cut short, losing {TokensLost} tokens");
+        }
+        if (NoLabel > 0)
+        {
+            text += string.Create(CultureInfo.InvariantCulture, $"; {NoLabel} left out without a token to learn ({NoLabelAfterTruncation} because they were cut)");
+        }
+        return text;
+    }
 }
 
 /// <summary>

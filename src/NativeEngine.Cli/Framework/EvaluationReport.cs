@@ -1,0 +1,57 @@
+using System.Globalization;
+using System.Text.Json;
+using NativeEngine.Evaluation;
+
+namespace NativeEngine.Cli;
+
+/// <summary>How an evaluation is shown: the JSON members scripts rely on, and a table.</summary>
+internal static class EvaluationReport
+{
+    public static void WriteJson(Utf8JsonWriter json, EvaluationResult result)
+    {
+        json.WriteNumber("schema", 1);
+        json.WriteNumber("tokens", result.Total.Tokens);
+        Number(json, "nll", result.Total.MeanLoss);
+        Number(json, "perplexity", result.Total.Perplexity);
+        Number(json, "bits_per_byte", result.Total.BitsPerByte);
+        Number(json, "macro_nll", result.MacroLoss);
+        json.WriteString("engine", "native");
+        json.WriteStartArray("sources");
+        foreach (var source in result.Sources)
+        {
+            json.WriteStartObject();
+            json.WriteString("source", source.Source);
+            json.WriteNumber("examples", source.Examples);
+            json.WriteNumber("tokens", source.Tokens);
+            Number(json, "nll", source.MeanLoss);
+            Number(json, "perplexity", source.Perplexity);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    public static void WriteText(TextWriter text, EvaluationResult result)
+    {
+        int width = Math.Max(6, result.Sources.Select(s => s.Source.Length).DefaultIfEmpty(0).Max());
+        text.WriteLine($"{"source".PadRight(width)}  examples    tokens     loss  perplexity  bits/byte");
+        foreach (var source in result.Sources.Append(result.Total))
+        {
+            text.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"{source.Source.PadRight(width)}  {source.Examples,8}  {source.Tokens,8}  {source.MeanLoss,7:F4}  {source.Perplexity,10:F3}  {source.BitsPerByte,9:F4}"));
+        }
+        text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean over sources: loss {result.MacroLoss:F4}"));
+    }
+
+    // A source without tokens has no mean; JSON has no NaN.
+    private static void Number(Utf8JsonWriter json, string name, double value)
+    {
+        if (double.IsFinite(value))
+        {
+            json.WriteNumber(name, value);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+}
