@@ -1,0 +1,83 @@
+using System.Text;
+using System.Text.Json;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Training;
+
+/// <summary>
+/// metrics.jsonl: one line a step (and one an evaluation), appended and flushed. On resume, lines past the checkpoint's step are dropped, so
+/// the file has neither gaps nor repeats.
+/// </summary>
+public sealed class MetricsLog : IDisposable
+{
+    private readonly FileStream _file;
+    private readonly HashSet<long> _evaluated = [];
+
+    /// <summary>Opens the log of a run that has done <paramref name="stepsDone"/> steps.</summary>
+    public MetricsLog(string path, long stepsDone)
+    {
+        if (File.Exists(path))
+        {
+            var kept = new StringBuilder();
+            foreach (string line in File.ReadLines(path))
+            {
+                if (Keep(line, stepsDone))
+                {
+                    kept.Append(line).Append('\n');
+                }
+            }
+            AtomicFile.WriteAllText(path, kept.ToString());
+        }
+        _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
+    }
+
+    /// <summary>The loss of the last step kept, or NaN.</summary>
+    public double LastLoss { get; private set; } = double.NaN;
+
+    /// <summary>Whether an evaluation after this step stands in the log already.</summary>
+    public bool HasEvaluation(long step) => _evaluated.Contains(step);
+
+    /// <summary>Appends one object; <paramref name="members"/> writes what follows "step".</summary>
+    public void Append(long step, Action<Utf8JsonWriter> members)
+    {
+        using (var json = new Utf8JsonWriter(_file))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("step", step);
+            members(json);
+            json.WriteEndObject();
+        }
+        _file.WriteByte((byte)'\n');
+        _file.Flush();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _file.Dispose();
+
+    // A line cut short by a crash is dropped.
+    private bool Keep(string line, long stepsDone)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            long step = document.RootElement.GetProperty("step").GetInt64();
+            if (step > stepsDone)
+            {
+                return false;
+            }
+            if (document.RootElement.TryGetProperty("loss", out var loss))
+            {
+                LastLoss = loss.GetDouble();
+            }
+            else
+            {
+                _evaluated.Add(step);
+            }
+            return true;
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            return false;
+        }
+    }
+}

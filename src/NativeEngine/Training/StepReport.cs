@@ -1,0 +1,19 @@
+namespace NativeEngine.Training;
+
+/// <summary>What one step did.</summary>
+/// <param name="Step">The step, counted from 1.</param>
+/// <param name="Loss">Mean natural-log loss over the label tokens trained.</param>
+/// <param name="LearningRate">The rate used.</param>
+/// <param name="GradientNorm">Norm of the gradient before clipping.</param>
+/// <param name="Examples">Examples trained.</param>
+/// <param name="Kept">Of these, examples of small sources kept whole.</param>
+/// <param name="Tokens">Tokens trained.</param>
+/// <param name="LabelTokens">Of these, tokens with a loss.</param>
+/// <param name="PoolBySource">Examples of the pool per source id.</param>
+/// <param name="TrainedBySource">Examples trained per source id.</param>
+/// <param name="Objective">Facility-location objective of the selection, or NaN.</param>
+/// <param name="SelectionSeconds">Time to choose the batch, features included.</param>
+/// <param name="Seconds">Time of the whole step.</param>
+public sealed record StepReport(
+    long Step, double Loss, double LearningRate, double GradientNorm, int Examples, int Kept, long Tokens, long LabelTokens,
+    int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds);
