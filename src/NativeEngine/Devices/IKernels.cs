@@ -138,8 +138,9 @@ public interface IKernels
     // ---- Random numbers -----------------------------------------------------------------------------------------------
 
     /// <summary>
-    /// Standard normal values, a pure function of (seed, stream, i): Philox4x32-10 block i / 4 of <see cref="CounterRandom"/> with purpose
-    /// Direction, its four words turned into two Box-Muller pairs in float32.
+    /// Standard normal values, a pure function of (seed, stream, i): x[4b .. 4b+3] come from the words w0..w3 of block b of
+    /// <see cref="CounterRandom"/> with purpose Direction. Each pair (w0, w1), (w2, w3) gives r cos a and r sin a in float32 with
+    /// r = sqrt(-2 ln(((w0 &gt;&gt; 8) + 1) / 2^24)), a = 2 pi (w1 &gt;&gt; 8) / 2^24 (Box and Muller 1958), so |x| is at most 5.77.
     /// </summary>
     void Gaussian(ulong seed, uint stream, Tensor<float> x);
 

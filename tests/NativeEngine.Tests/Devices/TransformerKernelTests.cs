@@ -267,31 +267,4 @@ public class TransformerKernelTests
         Assert.True(float.IsNaN(host.Read(sum)[0]) && float.IsNaN(host.Read(scale)[0]));
         Assert.All(host.Read(p), value => Assert.True(float.IsNaN(value)));
     }
-
-    [Theory]
-    [InlineData(0f, 1f)]
-    [InlineData(0.25f, 1f)]
-    [InlineData(100f, 0.1f)]
-    [InlineData(float.PositiveInfinity, 0f)]
-    public void ClipScale_Norm_GivesMinimumOfOneAndRatio(float sum, float expected)
-    {
-        using var host = new HostKernels();
-        var scale = host.Undefined(1);
-
-        host.Run.ClipScale(host.F([sum]), 1, scale);
-
-        Assert.Equal(expected, host.Read(scale)[0], 1e-6f);
-    }
-
-    [Fact]
-    public void AdamW_FirstStepWithoutDecay_MovesByTheRateAgainstTheSign()
-    {
-        using var host = new HostKernels();
-        var (p, m, v) = (host.F(new float[20]), host.F(new float[20]), host.F(new float[20]));
-        float[] g = [.. Enumerable.Range(0, 20).Select(i => i % 2 == 0 ? 1e-3f * (i + 1) : -5f * i)];
-
-        host.Run.AdamW(host.F(g), host.F([1]), new AdamWStep(0.01f, 0.9f, 0.999f, 1e-8f, 0, 1), p, m, v);
-
-        Assert.All(host.Read(p).Zip(g), pair => Assert.Equal(-0.01f * MathF.Sign(pair.Second), pair.First, 2e-6f));
-    }
 }
