@@ -24,7 +24,7 @@ public static partial class KernelTable
                     :
                     [
                         Packed(1, 1, 1, 1, 1), Packed(1, 2, 1, 1, 8), Packed(4, 33, 2, 1, 8, uneven: 1), Packed(2, 31, 4, 2, 24), Packed(3, 48, 2, 2, 80),
-                        Packed(1, 443, 2, 1, 64), Packed(6, 100, 3, 3, 16, uneven: 1), Packed(1, 49, 1, 1, 128), Packed(1, 1025, 1, 1, 4),
+                        Packed(1, 443, 2, 1, 64), Packed(6, 100, 3, 3, 16, uneven: 1), Packed(1, 49, 1, 1, 128), Packed(1, 50, 2, 1, 260), Packed(1, 1025, 1, 1, 4),
                     ],
                 Flops = s => 4.0 * s["heads"] * s["h"] * Pairs(s),
                 Bytes = s => 8.0 * s["h"] * ((s["heads"] * QueryLengths(s).Sum(l => (long)l)) + (s["kv_heads"] * KeyLengths(s).Sum(l => (long)l))),
@@ -51,7 +51,7 @@ public static partial class KernelTable
                 TestSizes =
                 [
                     Packed(1, 1, 1, 1, 1), Packed(1, 2, 1, 1, 8), Packed(4, 33, 2, 1, 8, uneven: 1), Packed(2, 31, 4, 2, 24), Packed(3, 48, 2, 2, 80),
-                    Packed(1, 443, 2, 1, 64), Packed(6, 100, 3, 3, 16, uneven: 1), Packed(1, 49, 1, 1, 128),
+                    Packed(1, 443, 2, 1, 64), Packed(6, 100, 3, 3, 16, uneven: 1), Packed(1, 49, 1, 1, 128), Packed(1, 50, 2, 1, 260),
                 ],
                 Flops = s => (valuesOnly ? 4.0 : 10.0) * s["heads"] * s["h"] * Pairs(s),
                 Bytes = s => (valuesOnly ? 16.0 : 28.0) * s["heads"] * s["h"] * QueryLengths(s).Sum(l => (long)l),

@@ -51,7 +51,7 @@ public class AttentionKernelTests
 
         var got = Run(2, 0, rows, _offsets);
 
-        // Float32 chains of up to 2 * 104 terms; measured below 2e-6.
+        // Float32 chains of up to 2 * 104 terms; measured below 1e-6.
         AssertClose(output, got.Output);
         AssertClose(logSumExp, got.LogSumExp);
         AssertClose(dq, got.DQ);
