@@ -45,6 +45,7 @@ internal static class VerbList
         {
             new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
                 new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
+            new TrainVerb(),
             new EvalVerb(),
             new GenerateVerb(),
             new DoctorVerb(),

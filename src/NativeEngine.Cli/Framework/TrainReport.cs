@@ -1,0 +1,123 @@
+using System.Globalization;
+using System.Text.Json;
+using NativeEngine.Data;
+using NativeEngine.Formats;
+using NativeEngine.Training;
+
+namespace NativeEngine.Cli;
+
+/// <summary>Runs training with everything a person or a script sees of it: progress, run.json, the final document.</summary>
+internal static class TrainReport
+{
+    public static int Run(
+        VerbContext context, TrainableModel model, MixtureDataset data, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
+        OutputFolder output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs)
+    {
+        if (resume)
+        {
+            Restore(context, trainer, settings);
+        }
+        string manifest = Path.Combine(output.Path, "run.json");
+        string[] command = Environment.GetCommandLineArgs();
+        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs);
+        RunResult result;
+        using (var progress = context.Progress("training", options.Steps, "steps"))
+        {
+            var run = new TrainingRun(trainer, model.Model, data, evaluation, options, settings)
+            {
+                OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
+                    $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
+                OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
+                    $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, mean over sources {e.MacroLoss:F4}")),
+                OnCheckpoint = folder =>
+                {
+                    output.Keep();
+                    context.ResumeHint = "run the same command with --resume";
+                    context.Talk.Detail($"saved {folder}");
+                },
+            };
+            result = run.Run(context.Cancellation);
+        }
+        model.Save(output.Path, type, context.Cancellation);
+        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs, json => WriteResult(json, result, output.Path));
+        output.Keep();
+        context.Result.Write(text => WriteText(text, result, output.Path), json => WriteResult(json, result, output.Path));
+        return 0;
+    }
+
+    /// <summary>--dry-run: what would happen and what it would take.</summary>
+    public static void WritePlan(VerbContext context, TrainableModel model, MixtureDataset data, MemoryPlan plan, TrainOptions options) =>
+        context.Result.Write(
+            text =>
+            {
+                text.WriteLine($"would train {model.Origin} ({model.Model.Config.ParameterCount:N0} parameters) for {options.Steps} steps on {data.Count} examples of {data.Sources.Count} sources");
+                text.WriteLine($"memory: weights {ByteSize.Format(plan.Parameters)}, gradients {ByteSize.Format(plan.Gradients)}, optimiser {ByteSize.Format(plan.OptimizerState)}, activations about {ByteSize.Format(plan.Activations)}");
+            },
+            json =>
+            {
+                json.WriteNumber("schema", 1);
+                json.WriteBoolean("dry_run", true);
+                json.WriteNumber("parameters", model.Model.Config.ParameterCount);
+                json.WriteNumber("examples", data.Count);
+                json.WriteNumber("steps", options.Steps);
+                json.WriteNumber("peak_bytes", plan.Total);
+                json.WriteNumber("peak_activation_bytes", plan.Activations);
+            });
+
+    private static void Restore(VerbContext context, Trainer trainer, RunSettings settings)
+    {
+        if (Checkpoint.FindNewest(settings.Output, context.Talk.Warn) is not { } folder)
+        {
+            context.Talk.Info("no checkpoint to resume from: starting from the beginning");
+            return;
+        }
+        Checkpoint.Restore(folder, trainer, settings.Options);
+        context.ResumeHint = "run the same command with --resume";
+        context.Talk.Info($"resuming from {folder}, {trainer.StepsDone} steps done");
+    }
+
+    private static void WriteResult(Utf8JsonWriter json, RunResult result, string output)
+    {
+        json.WriteNumber("schema", 1);
+        json.WriteNumber("steps", result.Steps);
+        WriteNumber(json, "train_loss", result.TrainLoss);
+        if (result.Evaluation is { } evaluation)
+        {
+            json.WriteStartObject("eval");
+            EvaluationReport.WriteJson(json, evaluation);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("eval");
+        }
+        WriteNumber(json, "tokens_per_second", result.TokensPerSecond);
+        json.WriteNumber("peak_activation_bytes", result.PeakActivationBytes);
+        WriteNumber(json, "selection_seconds", result.SelectionSeconds);
+        json.WriteString("output", output);
+    }
+
+    private static void WriteText(TextWriter text, RunResult result, string output)
+    {
+        if (result.Evaluation is { } evaluation)
+        {
+            EvaluationReport.WriteText(text, evaluation);
+        }
+        text.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{result.Steps} steps, last training loss {result.TrainLoss:F4}, {result.TokensPerSecond:F0} tokens/s, peak activations {ByteSize.Format(result.PeakActivationBytes)}, selection {result.SelectionSeconds:F1} s"));
+        text.WriteLine($"the model is in {output}");
+    }
+
+    // A run that did no step in this process has no rate; JSON has no NaN.
+    private static void WriteNumber(Utf8JsonWriter json, string name, double value)
+    {
+        if (double.IsFinite(value))
+        {
+            json.WriteNumber(name, value);
+        }
+        else
+        {
+            json.WriteNull(name);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+using NativeEngine.Data;
+using NativeEngine.Devices;
+using NativeEngine.Model;
+using NativeEngine.Selection;
+
+namespace NativeEngine.Training;
+
+/// <summary>The examples of one step, in training order, with the weight of each one's loss.</summary>
+internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective);
+
+/// <summary>
+/// Takes the mini-batch from the pool by the run's arm. For CoLM only the candidates of the plan are forwarded: neither kept sources nor those
+/// whose quota is 0.
+/// </summary>
+internal sealed class BatchChooser : IDisposable
+{
+    private readonly LlamaModel _model;
+    private readonly MixtureDataset _data;
+    private readonly TrainOptions _options;
+    private readonly SelectionOptions _coreset;
+    private readonly Workspace _workspace;
+    private readonly GradientFeatures? _features;
+    private readonly IGradientNormalizer? _normalizer;
+    private readonly CoresetSelector? _selector;
+
+    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace)
+    {
+        (_model, _data, _options, _workspace) = (model, data, options, workspace);
+        _coreset = options.Coreset with
+        {
+            Budget = options.Batch,
+            KeptSources = options.SmallSources.Apply(data.SourceSizes, options.Pool),
+            Seed = options.Seed,
+        };
+        if (options.Selection == BatchSelection.Colm)
+        {
+            _features = new GradientFeatures(model, options.Features with { Seed = options.Seed });
+            _normalizer = Normalizer(model.Device, options);
+            _selector = new CoresetSelector(model.Device, _coreset, _normalizer);
+        }
+    }
+
+    /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
+    public ChosenBatch Choose(int[] pool, long step, CancellationToken cancellation = default)
+    {
+        int[] sources = Array.ConvertAll(pool, _data.SourceOf);
+        var result = _options.Selection switch
+        {
+            BatchSelection.Full => null,
+            BatchSelection.Random => RandomSelector.Uniform(_coreset, sources, step),
+            BatchSelection.Composition => RandomSelector.Composition(SelectionPlan.Create(_coreset, sources, step)),
+            _ => Coreset(pool, sources, step, cancellation),
+        };
+        if (result is null)
+        {
+            var ones = new float[pool.Length];
+            Array.Fill(ones, 1f);
+            return new ChosenBatch(pool, ones, 0, double.NaN);
+        }
+        return new ChosenBatch(
+            [.. result.Indices.Select(i => pool[i])],
+            [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],
+            result.Kept.Count,
+            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN);
+    }
+
+    /// <summary>Writes the history; nothing for arms without one.</summary>
+    public void Save(string path, long step)
+    {
+        if (_normalizer is not null)
+        {
+            SelectorState.Save(path, _normalizer, _features!.Dimension, step, _options.Seed);
+        }
+    }
+
+    /// <summary>Reads the history; nothing for arms without one.</summary>
+    public void Load(string path)
+    {
+        if (_normalizer is not null)
+        {
+            SelectorState.Load(path, _normalizer, _features!.Dimension);
+        }
+    }
+
+    public void Dispose()
+    {
+        _features?.Dispose();
+        _normalizer?.Dispose();
+    }
+
+    private SelectionResult Coreset(int[] pool, int[] sources, long step, CancellationToken cancellation)
+    {
+        var plan = _selector!.Plan(sources, step);
+        int[] candidates = [.. plan.Candidates.Select(i => pool[i])];
+        using var scope = _workspace.Open();
+        var features = _workspace.Floats(candidates.Length, _features!.Dimension);
+        foreach (var part in BatchPacker.Split(_data, candidates, _options.FeatureTokens))
+        {
+            var (first, count) = part.GetOffsetAndLength(candidates.Length);
+            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, candidates.AsSpan()[part]));
+            _features.Compute(batch, features.Slice(first, count), _workspace);
+        }
+        return _selector.Select(plan, features, cancellation);
+    }
+
+    private static IGradientNormalizer Normalizer(Device device, TrainOptions options)
+    {
+        var optimizer = options.Optimizer;
+        return !options.NormalizeFeatures ? GradientNormalizer.None() : optimizer.Kind switch
+        {
+            OptimizerKind.AdamW => GradientNormalizer.Adam(device, optimizer.Beta1, optimizer.Beta2, optimizer.Epsilon),
+            OptimizerKind.Sgd => GradientNormalizer.Momentum(device, optimizer.Beta1),
+            _ => GradientNormalizer.Lion(device, optimizer.Beta1, optimizer.Beta2),
+        };
+    }
+}

@@ -1,0 +1,129 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using NativeEngine.Data;
+using NativeEngine.Formats;
+using NativeEngine.Model;
+
+namespace NativeEngine.Training;
+
+/// <summary>
+/// Checkpoints of a run: folders checkpoint-000100 with the trained parameters, the optimiser's and the selector's state, the data position
+/// and the options, published whole with checksums. What is restored is what was saved, to the bit.
+/// </summary>
+public static class Checkpoint
+{
+    private const string Prefix = "checkpoint-";
+    private const string StateName = "state.json";
+
+    /// <summary>Saves after a step; an existing checkpoint of that step is replaced. Returns the folder.</summary>
+    public static string Save(string output, Trainer trainer, IReadOnlyDictionary<string, string> options)
+    {
+        string folder = Path.Combine(output, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{trainer.StepsDone:D6}"));
+        AtomicFolder.Publish(
+            folder,
+            temporary =>
+            {
+                WriteSet(Path.Combine(temporary, "parameters.safetensors"), trainer.Trained);
+                foreach (var (name, set) in trainer.Optimizer.State)
+                {
+                    WriteSet(Path.Combine(temporary, $"optimizer.{name}.safetensors"), set);
+                }
+                trainer.SaveSelector(Path.Combine(temporary, "selector.safetensors"));
+                AtomicFile.WriteAllText(Path.Combine(temporary, StateName), State(trainer, options));
+            },
+            replace: true);
+        return folder;
+    }
+
+    /// <summary>
+    /// The newest checkpoint whose checksums hold, or null when there is none; <paramref name="say"/> hears of each that is passed over and why.
+    /// </summary>
+    public static string? FindNewest(string output, Action<string> say)
+    {
+        if (!Directory.Exists(output))
+        {
+            return null;
+        }
+        foreach (string folder in Directory.GetDirectories(output, Prefix + "*").OrderDescending(StringComparer.Ordinal))
+        {
+            string? wrong = AtomicFolder.Verify(folder);
+            if (wrong is null)
+            {
+                return folder;
+            }
+            say($"{wrong}; taking an earlier checkpoint");
+        }
+        return null;
+    }
+
+    /// <summary>
+    /// Puts a trainer where the checkpoint was saved. Errors: Usage when an option differs from the run's (naming it and both values),
+    /// BadInput for files that do not fit the model.
+    /// </summary>
+    public static void Restore(string folder, Trainer trainer, IReadOnlyDictionary<string, string> options)
+    {
+        var state = StrictJson.Load(Path.Combine(folder, StateName));
+        foreach (var (name, saved) in state.Require("options").Members())
+        {
+            string now = options.GetValueOrDefault(name, "nothing");
+            if (saved.AsString() != now)
+            {
+                throw new EngineException(ErrorKind.Usage,
+                    $"{folder} was made with {name} = {saved.AsString()}, this run has {now}", "resume with the options of the first run, or choose another --output");
+            }
+        }
+        ReadSet(Path.Combine(folder, "parameters.safetensors"), trainer.Trained);
+        foreach (var (name, set) in trainer.Optimizer.State)
+        {
+            ReadSet(Path.Combine(folder, $"optimizer.{name}.safetensors"), set);
+        }
+        trainer.LoadSelector(Path.Combine(folder, "selector.safetensors"));
+        trainer.StepsDone = state.RequireLong("step", 0);
+        trainer.Optimizer.Steps = state.RequireLong("optimizer_steps", 0);
+        trainer.Position = new SamplerPosition(state.RequireInt("epoch", 0), state.RequireInt("offset", 0));
+    }
+
+    /// <summary>Deletes all but the newest <paramref name="keep"/> checkpoints.</summary>
+    public static void Prune(string output, int keep)
+    {
+        foreach (string folder in Directory.GetDirectories(output, Prefix + "*").OrderDescending(StringComparer.Ordinal).Skip(keep))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+        TemporaryName.DeleteLeftovers(output);
+    }
+
+    private static void WriteSet(string path, ParameterSet set) =>
+        SafetensorsWriter.Write(
+            path, [.. set.Layout.Entries.Select(e => ModelFolder.Spec(e, e.Name, DType.F32))],
+            (spec, sink) => ModelFolder.Write(set, set.Layout.Find(spec.Name)!, sink));
+
+    private static void ReadSet(string path, ParameterSet set)
+    {
+        using var file = SafetensorsModel.Open(path);
+        ModelFolder.Read(file, set, name => name, CancellationToken.None);
+    }
+
+    private static string State(Trainer trainer, IReadOnlyDictionary<string, string> options)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("schema", 1);
+            json.WriteNumber("step", trainer.StepsDone);
+            json.WriteNumber("optimizer_steps", trainer.Optimizer.Steps);
+            json.WriteNumber("epoch", trainer.Position.Epoch);
+            json.WriteNumber("offset", trainer.Position.Offset);
+            json.WriteStartObject("options");
+            foreach (var (name, value) in options.OrderBy(o => o.Key, StringComparer.Ordinal))
+            {
+                json.WriteString(name, value);
+            }
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
+    }
+}

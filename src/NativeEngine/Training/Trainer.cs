@@ -1,0 +1,213 @@
+using System.Diagnostics;
+using NativeEngine.Data;
+using NativeEngine.Devices;
+using NativeEngine.Model;
+
+namespace NativeEngine.Training;
+
+/// <summary>
+/// Trains a model (or its adapter) on mini-batches chosen from pools. A step is a pure function of the trained parameters, the optimiser's and
+/// the selector's state, the data position and the options, whatever the number of threads; so a restored trainer continues to the bit.
+/// <para>Loss of a step: sum over the chosen examples i and their label tokens of w_i loss / sum over i of w_i n_i, with n_i label tokens; w_i
+/// is 1, or the number of examples that i stands for.</para>
+/// </summary>
+public sealed class Trainer : IDisposable
+{
+    private readonly LlamaModel _model;
+    private readonly MixtureDataset _data;
+    private readonly TrainOptions _options;
+    private readonly PoolSampler _sampler;
+    private readonly BatchChooser _chooser;
+    private readonly LearningRateSchedule _schedule;
+    private readonly Workspace _workspace;
+    private readonly DeviceBuffer<float> _sumOfSquares, _scale;
+
+    /// <summary>
+    /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
+    /// </summary>
+    public Trainer(LlamaModel model, MixtureDataset data, TrainOptions options)
+    {
+        _model = model;
+        _data = data;
+        _options = options.Validate();
+        Trained = model.Adapter?.Parameters ?? model.Parameters;
+        Gradients = model.Adapter?.Gradients ?? model.Gradients
+            ?? throw new ArgumentException("the model has no gradients to train with", nameof(model));
+        _sampler = new PoolSampler(data.Count, options.Pool, options.Seed);
+        Optimizer = Optimizer.Create(Trained, options.Optimizer);
+        _workspace = new Workspace(model.Device);
+        _chooser = new BatchChooser(model, data, options, _workspace);
+        _schedule = options.LearningRates();
+        _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
+        _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
+    }
+
+    /// <summary>What is trained.</summary>
+    public ParameterSet Trained { get; }
+
+    /// <summary>The gradients of the last step.</summary>
+    public ParameterSet Gradients { get; }
+
+    /// <summary>The optimiser and its state.</summary>
+    public Optimizer Optimizer { get; }
+
+    /// <summary>Steps done.</summary>
+    public long StepsDone { get; set; }
+
+    /// <summary>Where the next pool begins in the data.</summary>
+    public SamplerPosition Position
+    {
+        get => _sampler.Position;
+        set => _sampler.Position = value;
+    }
+
+    /// <summary>
+    /// Largest number of bytes that activations, features and the selection's matrices took together so far: the arena's own count.
+    /// </summary>
+    public long PeakActivationBytes { get; private set; }
+
+    /// <summary>
+    /// Draws a pool, chooses the mini-batch, and makes one optimizer step. Errors: Numerical naming the example, or the tensor, whose value is
+    /// not finite; the parameters are then as before the step.
+    /// </summary>
+    public StepReport Step()
+    {
+        long start = Stopwatch.GetTimestamp();
+        var pool = _sampler.Next();
+        var chosen = _chooser.Choose(pool, StepsDone);
+        MeasurePeak();
+        double selectionSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+
+        var (loss, tokens, labels) = Backward(chosen);
+        MeasurePeak();
+        double norm = ClipFactor();
+        double rate = _schedule.At(StepsDone);
+        Optimizer.Step(Gradients, _scale.View, rate);
+        _model.Device.Synchronize();
+        StepsDone++;
+        return new StepReport(
+            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(pool), CountSources(chosen.Examples),
+            chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
+    }
+
+    /// <summary>Writes the selector's history.</summary>
+    public void SaveSelector(string path) => _chooser.Save(path, StepsDone);
+
+    /// <summary>Reads the selector's history.</summary>
+    public void LoadSelector(string path) => _chooser.Load(path);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _sumOfSquares.Dispose();
+        _scale.Dispose();
+        _chooser.Dispose();
+        _workspace.Dispose();
+        Optimizer.Dispose();
+    }
+
+    /// <summary>The step's loss and its gradient, in one pass or in several over parts of the mini-batch.</summary>
+    private (double Loss, long Tokens, long Labels) Backward(ChosenBatch chosen)
+    {
+        var kernels = _model.Device.Kernels;
+        kernels.Fill(0, Gradients.Flat);
+        double total = 0;
+        long labels = 0, tokens = 0;
+        for (int i = 0; i < chosen.Examples.Length; i++)
+        {
+            total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
+            labels += _data.LabelCount(chosen.Examples[i]);
+        }
+        List<Range> parts = _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(_data, chosen.Examples, _options.MicroBatchTokens);
+        double loss = 0;
+        foreach (var part in parts)
+        {
+            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, chosen.Examples.AsSpan()[part]));
+            loss += Part(batch, chosen.Examples.AsSpan()[part], chosen.Weights.AsSpan()[part], total);
+            tokens += batch.TokenCount;
+        }
+        return (loss, tokens, labels);
+    }
+
+    private double Part(TokenBatch batch, ReadOnlySpan<int> examples, ReadOnlySpan<float> weights, double total)
+    {
+        var rowWeights = new float[batch.LabelCount];
+        for (int s = 0; s < batch.Sequences; s++)
+        {
+            rowWeights.AsSpan(batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]).Fill((float)(weights[s] / total));
+        }
+        using var scope = _workspace.Open();
+        var deviceWeights = _workspace.Floats(batch.LabelCount);
+        var losses = _workspace.Floats(batch.LabelCount);
+        _model.Device.Upload<float>(rowWeights, deviceWeights);
+        _model.LossAndGradient(batch, deviceWeights, losses, _options.CheckpointActivations, _workspace);
+        var values = _model.Device.Download(losses);
+        double sum = 0;
+        for (int s = 0; s < batch.Sequences; s++)
+        {
+            double own = 0;
+            for (int r = batch.LabelOffsets[s]; r < batch.LabelOffsets[s + 1]; r++)
+            {
+                own += values[r];
+            }
+            if (!double.IsFinite(own))
+            {
+                throw new EngineException(ErrorKind.Numerical,
+                    $"step {StepsDone + 1}: the loss of example {_data.InputIndex(examples[s])} ({_data.Sources[_data.SourceOf(examples[s])]}) is {own}",
+                    "lower the learning rate, or look at that example");
+            }
+            sum += weights[s] * own;
+        }
+        return sum / total;
+    }
+
+    /// <summary>Puts the clip factor where the optimiser reads it and returns the gradient's norm.</summary>
+    private double ClipFactor()
+    {
+        var device = _model.Device;
+        device.Kernels.SumOfSquares(Gradients.Flat, _sumOfSquares.View);
+        if (_options.ClipNorm > 0)
+        {
+            device.Kernels.ClipScale(_sumOfSquares.View, (float)_options.ClipNorm, _scale.View);
+        }
+        else
+        {
+            device.Kernels.Fill(1, _scale.View);
+        }
+        double norm = Math.Sqrt(device.Download(_sumOfSquares.View)[0]);
+        return double.IsFinite(norm) ? norm : throw NotFinite(norm);
+    }
+
+    private EngineException NotFinite(double norm)
+    {
+        foreach (var entry in Gradients.Layout.Entries)
+        {
+            var values = _model.Device.Download(Gradients.View(entry));
+            int at = Array.FindIndex(values, v => !float.IsFinite(v));
+            if (at >= 0)
+            {
+                return new EngineException(ErrorKind.Numerical,
+                    $"step {StepsDone + 1}: element {at} of the gradient of {entry.Name} is {values[at]}", "lower the learning rate");
+            }
+        }
+        return new EngineException(ErrorKind.Numerical, $"step {StepsDone + 1}: the gradient's norm is {norm}", "lower the learning rate");
+    }
+
+    private int[] CountSources(int[] examples)
+    {
+        var counts = new int[_data.Sources.Count];
+        foreach (int example in examples)
+        {
+            counts[_data.SourceOf(example)]++;
+        }
+        return counts;
+    }
+
+    // Features and activations share the workspace; the selection's own matrices are counted by the device.
+    private void MeasurePeak()
+    {
+        PeakActivationBytes = Math.Max(PeakActivationBytes, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        _workspace.ResetPeak();
+        _model.Device.Memory.ResetPeak();
+    }
+}

@@ -1,0 +1,145 @@
+using System.Text.Json;
+using NativeEngine.Data;
+using NativeEngine.Evaluation;
+using NativeEngine.Model;
+
+namespace NativeEngine.Training;
+
+/// <summary>Where a run writes and when.</summary>
+/// <param name="Output">Its folder.</param>
+/// <param name="CheckpointEvery">Steps between checkpoints; 0 saves only when stopped and at the end.</param>
+/// <param name="EvaluateEvery">Steps between evaluations; 0 evaluates only at the end.</param>
+/// <param name="KeepCheckpoints">Checkpoints kept.</param>
+/// <param name="Options">The run's options as text, stored in checkpoints and compared on resume.</param>
+public sealed record RunSettings(
+    string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options);
+
+/// <summary>What a run came to.</summary>
+/// <param name="Steps">Steps done in all.</param>
+/// <param name="TrainLoss">Loss of the last step.</param>
+/// <param name="Evaluation">Held-out losses, or null without evaluation data.</param>
+/// <param name="TokensPerSecond">Tokens trained a second of step time, of the steps done by this process.</param>
+/// <param name="PeakActivationBytes">See <see cref="Trainer.PeakActivationBytes"/>.</param>
+/// <param name="SelectionSeconds">Time spent choosing, of the steps done by this process.</param>
+public sealed record RunResult(
+    long Steps, double TrainLoss, EvaluationResult? Evaluation, double TokensPerSecond, long PeakActivationBytes, double SelectionSeconds);
+
+/// <summary>
+/// Runs a trainer to its last step: metrics, evaluations, checkpoints. When cancelled it finishes the step, saves a checkpoint and throws
+/// <see cref="OperationCanceledException"/>.
+/// </summary>
+public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset data, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
+{
+    /// <summary>Hears of every step.</summary>
+    public Action<StepReport>? OnStep { get; init; }
+
+    /// <summary>Hears of every evaluation, with the step it was made after.</summary>
+    public Action<long, EvaluationResult>? OnEvaluation { get; init; }
+
+    /// <summary>Hears of every checkpoint's folder.</summary>
+    public Action<string>? OnCheckpoint { get; init; }
+
+    /// <summary>Trains from where the trainer stands to the last step, evaluates, and leaves a final checkpoint.</summary>
+    public RunResult Run(CancellationToken cancellation)
+    {
+        using var metrics = new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone);
+        long tokens = 0, saved = trainer.StepsDone > 0 ? trainer.StepsDone : -1;
+        double seconds = 0, selecting = 0, loss = metrics.LastLoss;
+        try
+        {
+            while (trainer.StepsDone < options.Steps)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (settings.EvaluateEvery > 0 && trainer.StepsDone % settings.EvaluateEvery == 0)
+                {
+                    Evaluate(metrics, cancellation);
+                }
+                var step = trainer.Step();
+                tokens += step.Tokens;
+                seconds += step.Seconds;
+                selecting += step.SelectionSeconds;
+                loss = step.Loss;
+                metrics.Append(step.Step, json => Write(json, step));
+                OnStep?.Invoke(step);
+                if (settings.CheckpointEvery > 0 && step.Step % settings.CheckpointEvery == 0)
+                {
+                    Save();
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            Save();
+            throw;
+        }
+        Save();
+        var result = Evaluate(metrics, cancellation);
+        return new RunResult(trainer.StepsDone, loss, result, seconds > 0 ? tokens / seconds : 0, trainer.PeakActivationBytes, selecting);
+
+        void Save()
+        {
+            if (saved != trainer.StepsDone)
+            {
+                string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
+                saved = trainer.StepsDone;
+                Checkpoint.Prune(settings.Output, settings.KeepCheckpoints);
+                OnCheckpoint?.Invoke(folder);
+            }
+        }
+    }
+
+    private EvaluationResult? Evaluate(MetricsLog metrics, CancellationToken cancellation)
+    {
+        if (evaluation is null)
+        {
+            return null;
+        }
+        var result = new PerplexityEvaluator(model).Evaluate(evaluation, cancellation: cancellation);
+        OnEvaluation?.Invoke(trainer.StepsDone, result);
+        if (metrics.HasEvaluation(trainer.StepsDone))
+        {
+            return result;
+        }
+        metrics.Append(trainer.StepsDone, json =>
+        {
+            json.WriteNumber("eval_loss", result.Total.MeanLoss);
+            json.WriteNumber("eval_macro_loss", result.MacroLoss);
+            json.WriteStartObject("eval_sources");
+            foreach (var source in result.Sources.Where(s => s.Tokens > 0))
+            {
+                json.WriteNumber(source.Source, source.MeanLoss);
+            }
+            json.WriteEndObject();
+        });
+        return result;
+    }
+
+    private void Write(Utf8JsonWriter json, StepReport step)
+    {
+        json.WriteNumber("loss", step.Loss);
+        json.WriteNumber("lr", step.LearningRate);
+        json.WriteNumber("grad_norm", step.GradientNorm);
+        json.WriteNumber("examples", step.Examples);
+        json.WriteNumber("kept", step.Kept);
+        json.WriteNumber("tokens", step.Tokens);
+        json.WriteNumber("label_tokens", step.LabelTokens);
+        if (double.IsFinite(step.Objective))
+        {
+            json.WriteNumber("objective", step.Objective);
+        }
+        json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
+        json.WriteNumber("seconds", Math.Round(step.Seconds, 6));
+        json.WriteStartObject("trained");
+        for (int s = 0; s < step.TrainedBySource.Length; s++)
+        {
+            if (step.PoolBySource[s] > 0)
+            {
+                json.WriteStartArray(data.Sources[s]);
+                json.WriteNumberValue(step.TrainedBySource[s]);
+                json.WriteNumberValue(step.PoolBySource[s]);
+                json.WriteEndArray();
+            }
+        }
+        json.WriteEndObject();
+    }
+}
