@@ -49,6 +49,8 @@ internal static class VerbList
             new EvalVerb(),
             new GenerateVerb(),
             new DoctorVerb(),
+            new SelectVerb(),
+            new VerifyVerb(),
         };
         foreach (var option in common.All)
         {

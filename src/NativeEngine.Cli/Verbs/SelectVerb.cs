@@ -1,0 +1,238 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using NativeEngine.Devices;
+using NativeEngine.Selection;
+
+namespace NativeEngine.Cli.Verbs;
+
+/// <summary>Picks a coreset from features on disk.</summary>
+internal sealed class SelectVerb : Verb
+{
+    private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example.");
+    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S", "S.npy, S.txt or S.jsonl[#field]; without it all are one source.");
+    private readonly Option<string> _budget = Opt.RequiredText("--budget", "B", "Examples to select, kept ones included: 64 or 50%.");
+    private readonly Option<string> _keep = Opt.Text(
+        "--keep", "RULE", "Sources kept whole: none, small, mean:F, quantile:Q, expected:N, or names: 0,3.", "none");
+
+    private readonly Option<string> _metric = Opt.Choice("--metric", "How features are compared.", "l1", "l2", "cosine");
+    private readonly Option<int> _top = Opt.Number("--top", "H", "Most important columns kept per source; 0 keeps all.", 0, min: 0);
+    private readonly Option<string> _quota = Opt.Choice("--quota", "How the budget is shared among sources.", "proportional", "balanced", "none");
+    private readonly Option<string> _rounding = Opt.Choice("--rounding", "Start of proportional shares.", "floor", "ceil");
+    private readonly Option<string> _overflow = Opt.Choice("--overflow", "Which kept examples when they exceed the budget.", "first", "random");
+    private readonly Option<string> _algorithm = Opt.Choice("--algorithm", "How the objective is maximised.", "auto", "exact", "stochastic", "partitioned");
+    private readonly Option<string> _precision = Opt.Choice("--precision", "Element type of the distances.", "fp32", "bf16", "int8");
+    private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
+    private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
+    private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "History m, v of earlier selections.");
+    private readonly Option<string?> _saveState = Opt.MaybeText("--save-state", "OUT.safetensors", "Where the history after this selection goes.");
+
+    public SelectVerb()
+        : base("select", "Selects a coreset from features on disk.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
+    {
+        Add("input", _features, _sources);
+        Add("selection", _budget, _keep, _quota, _rounding, _overflow, _metric, _top, _algorithm, _precision);
+        Add("history", _adam, _step, _state, _saveState);
+    }
+
+    public override int Run(VerbContext context)
+    {
+        bool adam = context.Get(_adam);
+        RequireAdam(context, adam);
+        string? output = context.Output is { } path ? OutputFile.Check(path) : null;
+        string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file) : null;
+        long start = Stopwatch.GetTimestamp();
+        using var features = FeatureFile.Open(context.Need(_features));
+        var sources = ReadSources(context, features);
+        var options = ReadOptions(context, features, sources);
+        using var device = context.OpenDevice();
+        using var normalizer = adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
+        var state = context.Get(_state) is { } from ? SelectorState.Load(from, normalizer, features.Columns) : new SelectorState(null, null);
+        long step = context.Get(_step) ?? state.Step ?? 0;
+        var selector = new CoresetSelector(device, options, normalizer);
+        var plan = selector.Plan(sources.Ids, step);
+        long loading = (features.Rows + (plan.Candidates.Count < features.Rows ? plan.Candidates.Count : 0L)) * features.Columns * sizeof(float);
+        long need = Math.Max(loading, SelectionMemory.PeakBytes(plan, features.Columns, adam));
+        if (need > context.MaxMemory)
+        {
+            throw new EngineException(
+                ErrorKind.WillNotFit,
+                $"this selection needs {ByteSize.Format(need)} and may use {ByteSize.Format(context.MaxMemory)}", "raise --max-memory, or select from fewer examples at a time");
+        }
+        if (context.DryRun)
+        {
+            SayPlan(context, plan, need);
+            return 0;
+        }
+
+        var (rows, plan2) = LoadCandidates(context, device, features, selector, plan, sources, step);
+        double read = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        SelectionResult result;
+        using (rows)
+        {
+            result = selector.Select(plan2, new Tensor<float>(rows, 0, new Shape(plan2.Candidates.Count, features.Columns)), context.Cancellation);
+        }
+        var document = SelectionDocument.Of(result, plan2, sources.Names, features.Columns, adam, context.Get(_state)) with
+        {
+            ReadTime = read,
+            Device = device.Name,
+            PeakBytes = device.Memory.PeakBytes,
+        };
+        if (saveState is not null)
+        {
+            SelectorState.Save(saveState, normalizer, features.Columns, step + 1, context.Seed);
+        }
+        if (output is not null)
+        {
+            document.Save(output);
+        }
+        context.Result.Write(text => WriteText(text, document), document.Write);
+        return 0;
+    }
+
+    private void RequireAdam(VerbContext context, bool adam)
+    {
+        if (!adam && (context.Get(_state) is not null || context.Get(_saveState) is not null))
+        {
+            throw new EngineException(ErrorKind.Usage, "--state and --save-state hold the history of --adam, which was not given", "add --adam");
+        }
+    }
+
+    private SourceFile ReadSources(VerbContext context, FeatureFile features)
+    {
+        if (context.Get(_sources) is not { } name)
+        {
+            return SourceFile.Of([.. Enumerable.Repeat("0", features.Rows)]);
+        }
+        var sources = SourceFile.Read(name);
+        return sources.Ids.Length == features.Rows ? sources : throw new EngineException(
+            ErrorKind.BadInput, $"{name}: there are {sources.Ids.Length} sources for the {features.Rows} examples of {features.Name}",
+            "give one source for every row");
+    }
+
+    private SelectionOptions ReadOptions(VerbContext context, FeatureFile features, SourceFile sources)
+    {
+        var options = new SelectionOptions
+        {
+            Budget = Budget(context.Need(_budget), features.Rows),
+            KeptSources = KeptSources(context, sources),
+            Metric = Enum.Parse<DistanceMetric>(context.Need(_metric), ignoreCase: true),
+            Top = context.Need(_top),
+            Quota = Enum.Parse<QuotaRule>(context.Need(_quota), ignoreCase: true),
+            Rounding = Enum.Parse<QuotaRounding>(context.Need(_rounding), ignoreCase: true),
+            Overflow = Enum.Parse<OverflowPolicy>(context.Need(_overflow), ignoreCase: true),
+            Algorithm = Enum.Parse<SelectionAlgorithm>(context.Need(_algorithm), ignoreCase: true),
+            Precision = Enum.Parse<SelectionPrecision>(context.Need(_precision), ignoreCase: true),
+            Seed = context.Seed,
+        };
+        options.Validate();
+        return options;
+    }
+
+    private static int Budget(string text, int n)
+    {
+        bool percent = text.EndsWith('%');
+        var styles = percent ? NumberStyles.AllowDecimalPoint : NumberStyles.None;
+        if (!decimal.TryParse(percent ? text[..^1] : text, styles, CultureInfo.InvariantCulture, out decimal value))
+        {
+            throw new EngineException(ErrorKind.Usage, $"--budget expects a number of examples or a percentage, got '{text}'", "for example --budget 64 or --budget 50%");
+        }
+        decimal budget = percent ? Math.Round(Math.Min(value, 1000) * n / 100, MidpointRounding.AwayFromZero) : value;
+        return budget >= 1 && budget <= n ? (int)budget : throw new EngineException(
+            ErrorKind.Usage, $"--budget {text} asks for {budget.ToString(CultureInfo.InvariantCulture)} of {n} examples", $"give a budget from 1 to {n}");
+    }
+
+    private int[] KeptSources(VerbContext context, SourceFile sources)
+    {
+        string text = context.Need(_keep);
+        var sizes = new int[sources.Names.Count];
+        foreach (int id in sources.Ids)
+        {
+            sizes[id]++;
+        }
+        if (text is "none" or "small" || text.StartsWith("mean:", StringComparison.Ordinal)
+            || text.StartsWith("quantile:", StringComparison.Ordinal) || text.StartsWith("expected:", StringComparison.Ordinal))
+        {
+            return SmallSourceRule.Parse(text).Apply(sizes, sources.Ids.Length);
+        }
+        var ids = new List<int>();
+        foreach (string name in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            int id = sources.Names.ToList().IndexOf(name);
+            if (id < 0)
+            {
+                context.Talk.Warn($"no example has the source '{name}' that --keep names");
+                continue;
+            }
+            ids.Add(id);
+        }
+        return [.. ids];
+    }
+
+    /// <summary>The rows of all candidates with finite features, and the plan without the others.</summary>
+    private static (DeviceBuffer<float> Rows, SelectionPlan Plan) LoadCandidates(
+        VerbContext context, Device device, FeatureFile features, CoresetSelector selector, SelectionPlan plan, SourceFile sources, long step)
+    {
+        var all = features.Load(device, context.Cancellation);
+        try
+        {
+            var matrix = all.View.Reshape(features.Rows, features.Columns);
+            using var flags = device.Allocate<int>(features.Rows, MemoryUse.Selection);
+            device.Kernels.RowsFinite(matrix, flags.View);
+            int[] finite = device.Download(flags.View);
+            int[] bad = [.. Enumerable.Range(0, finite.Length).Where(i => finite[i] == 0)];
+            plan = bad.Length == 0 ? plan : selector.Plan(sources.Ids, step, bad);
+            if (plan.Candidates.Count == features.Rows)
+            {
+                return (all, plan);
+            }
+            using var picked = device.Allocate<int>(plan.Candidates.ToArray(), MemoryUse.Selection);
+            var rows = device.Allocate<float>((long)plan.Candidates.Count * features.Columns, MemoryUse.Selection);
+            device.Kernels.GatherRows(matrix, picked.View, rows.View.Reshape(plan.Candidates.Count, features.Columns));
+            device.Synchronize();
+            all.Dispose();
+            return (rows, plan);
+        }
+        catch
+        {
+            all.Dispose();
+            throw;
+        }
+    }
+
+    private static void SayPlan(VerbContext context, SelectionPlan plan, long need) => context.Result.Write(
+        text => text.WriteLine($"{plan.Candidates.Count} of {plan.PoolSize} examples compete, {plan.Kept.Count} are kept; peak memory {ByteSize.Format(need)}"),
+        json =>
+        {
+            json.WriteNumber("schema", 1);
+            json.WriteBoolean("dry_run", true);
+            json.WriteNumber("n", plan.PoolSize);
+            json.WriteNumber("candidates", plan.Candidates.Count);
+            json.WriteNumber("kept", plan.Kept.Count);
+            json.WriteNumber("peak_bytes", need);
+        });
+
+    private static void WriteText(TextWriter text, SelectionDocument d)
+    {
+        int width = Math.Max(6, d.Sources.Max(s => s.Source.Length));
+        text.WriteLine(FormattableString.Invariant($"{d.Indices.Count} of {d.N} examples selected ({d.Kept.Count} kept, {d.Dropped.Count} dropped)"));
+        text.WriteLine($"{"source".PadRight(width)}      size  budget  selected   objective");
+        foreach (var s in d.Sources)
+        {
+            text.WriteLine(FormattableString.Invariant(
+                $"{s.Source.PadRight(width)}  {s.Size,8}  {s.Budget,6}  {s.Selected,8}  {s.Objective,10:G6}{(s.Kept ? "  kept" : "")}"));
+        }
+        foreach (var dropped in d.Dropped.Take(10))
+        {
+            text.WriteLine(FormattableString.Invariant($"dropped {dropped.Index}: {dropped.Reason}"));
+        }
+        if (d.Dropped.Count > 10)
+        {
+            text.WriteLine(FormattableString.Invariant($"and {d.Dropped.Count - 10} more were dropped, see --json"));
+        }
+        text.WriteLine(FormattableString.Invariant(
+            $"objective {d.Objective:G8}, at least {100 * d.Certificate.Ratio:F2} % of the best possible ({d.Certificate.UpperBound:G8} at most)"));
+        text.WriteLine(FormattableString.Invariant($"{d.ReadTime + d.Timing.Total:F1} ms on {d.Device}, peak {ByteSize.Format(d.PeakBytes)}"));
+        text.WriteLine("indices " + string.Join(' ', d.Indices));
+    }
+}

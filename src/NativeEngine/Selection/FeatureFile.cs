@@ -1,0 +1,102 @@
+using NativeEngine.Devices;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Selection;
+
+/// <summary>A feature matrix on disk: a two-dimensional float array in an .npy file, or a tensor of a safetensors file (FILE#tensor).</summary>
+public sealed class FeatureFile : IDisposable
+{
+    /// <summary>Elements moved to the device at a time.</summary>
+    private const int Piece = 1 << 22;
+
+    private readonly IDisposable _file;
+    private readonly Action<long, Memory<float>> _read;
+
+    private FeatureFile(string name, IDisposable file, ReadOnlySpan<long> shape, DType type, Action<long, Memory<float>> read)
+    {
+        (Name, _file, _read) = (name, file, read);
+        if (shape.Length != 2 || !type.IsFloat() || shape[0] == 0 || shape[1] == 0)
+        {
+            throw FormatErrors.Bad(
+                name, $"features must be a floating-point matrix with a row for each example, this is {type} {FormatErrors.Shape(shape)}");
+        }
+        if (shape[0] > int.MaxValue || shape[1] > int.MaxValue)
+        {
+            throw FormatErrors.Bad(name, $"features of {FormatErrors.Shape(shape)} have more rows or columns than 2^31 - 1");
+        }
+        (Rows, Columns) = ((int)shape[0], (int)shape[1]);
+    }
+
+    /// <summary>The path, with #tensor where it was given.</summary>
+    public string Name { get; }
+
+    /// <summary>Examples.</summary>
+    public int Rows { get; }
+
+    /// <summary>Elements of a feature.</summary>
+    public int Columns { get; }
+
+    /// <summary>
+    /// Opens FILE.npy, FILE.safetensors (which then holds one tensor) or FILE.safetensors#tensor. Errors: BadInput with what the file holds.
+    /// </summary>
+    public static FeatureFile Open(string name)
+    {
+        int hash = name.LastIndexOf(".safetensors#", StringComparison.OrdinalIgnoreCase);
+        string path = hash < 0 ? name : name[..(hash + ".safetensors".Length)];
+        IDisposable? file = null;
+        try
+        {
+            if (path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase))
+            {
+                var npy = NpyFile.Open(path);
+                file = npy;
+                return new FeatureFile(name, npy, npy.Shape, npy.DType, (start, target) => npy.ReadFloat32(start, target.Span));
+            }
+            if (!path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
+            {
+                throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name");
+            }
+            var safetensors = SafetensorsFile.Open(path);
+            file = safetensors;
+            var tensor = hash < 0 ? Only(path, safetensors) : safetensors[name[(path.Length + 1)..]];
+            return new FeatureFile(name, safetensors, tensor.Shape, tensor.DType, (start, target) => tensor.ReadFloat32(start, target.Span));
+        }
+        catch
+        {
+            file?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Copies all rows to a device. Errors: WillNotFit.</summary>
+    public DeviceBuffer<float> Load(Device device, CancellationToken cancellation = default)
+    {
+        long total = (long)Rows * Columns;
+        var buffer = device.Allocate<float>(total, MemoryUse.Selection);
+        try
+        {
+            var piece = new float[(int)Math.Min(Piece, total)];
+            for (long start = 0; start < total; start += piece.Length)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var part = piece.AsMemory(0, (int)Math.Min(piece.Length, total - start));
+                _read(start, part);
+                device.Upload<float>(part.Span, new Tensor<float>(buffer, start, new Shape(part.Length)));
+            }
+            return buffer;
+        }
+        catch
+        {
+            buffer.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _file.Dispose();
+
+    private static SafetensorsTensor Only(string path, SafetensorsFile file) => file.Tensors.Count == 1
+        ? file.Tensors[0]
+        : throw FormatErrors.Bad(
+            path, $"the file holds {file.Tensors.Count} tensors ({string.Join(", ", file.Tensors.Take(8).Select(t => t.Name))})", $"name one: {path}#NAME");
+}

@@ -1,0 +1,257 @@
+using System.Text.Json;
+using NativeEngine.Devices;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Selection;
+
+/// <summary>One source of a <see cref="SelectionDocument"/>.</summary>
+public sealed record DocumentSource(string Source, int Size, int Budget, int Selected, bool Kept, double Objective);
+
+/// <summary>
+/// A selection as a file: what was selected, why, and everything needed to check it against the features again.
+/// </summary>
+public sealed record SelectionDocument
+{
+    /// <summary>Examples in the pool.</summary>
+    public required int N { get; init; }
+
+    /// <summary>Elements of a feature.</summary>
+    public required int Dimension { get; init; }
+
+    /// <summary>Examples asked for.</summary>
+    public required int Budget { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Indices"/>
+    public required IReadOnlyList<int> Indices { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Weights"/>
+    public required IReadOnlyList<int> Weights { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Gains"/>
+    public required IReadOnlyList<double?> Gains { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Objective"/>
+    public required double Objective { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Kept"/>
+    public required IReadOnlyList<int> Kept { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Dropped"/>
+    public required IReadOnlyList<DroppedExample> Dropped { get; init; }
+
+    /// <summary>Every source, ascending; "*" where sources competed together.</summary>
+    public required IReadOnlyList<DocumentSource> Sources { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Certificate"/>
+    public required SelectionCertificate Certificate { get; init; }
+
+    /// <inheritdoc cref="SelectionResult.Owners"/>
+    public required IReadOnlyList<int> Owners { get; init; }
+
+    /// <summary>For every example its position in <see cref="Sources"/>; -1 when dropped.</summary>
+    public required IReadOnlyList<int> Groups { get; init; }
+
+    /// <summary>How rows were compared.</summary>
+    public required DistanceMetric Metric { get; init; }
+
+    /// <summary>Columns kept per source; 0: all.</summary>
+    public required int Top { get; init; }
+
+    /// <summary>Whether features were normalised like Adam's updates.</summary>
+    public required bool Adam { get; init; }
+
+    /// <summary>Optimizer steps done before.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>The history's file, where there was one.</summary>
+    public string? State { get; init; }
+
+    /// <summary>Milliseconds spent reading.</summary>
+    public double ReadTime { get; init; }
+
+    /// <summary>Milliseconds of the other parts.</summary>
+    public SelectionTiming Timing { get; init; } = new(0, 0, 0, 0, 0);
+
+    /// <summary>The device.</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>Peak device memory.</summary>
+    public long PeakBytes { get; init; }
+
+    /// <summary>Puts a document together. Names are the names of the source ids.</summary>
+    public static SelectionDocument Of(SelectionResult result, SelectionPlan plan, IReadOnlyList<string> names, int dimension, bool adam, string? state)
+    {
+        var groups = new int[plan.PoolSize];
+        Array.Fill(groups, -1);
+        for (int g = 0; g < plan.Groups.Count; g++)
+        {
+            foreach (int i in plan.Groups[g].Members)
+            {
+                groups[i] = g;
+            }
+        }
+        return new SelectionDocument
+        {
+            N = plan.PoolSize,
+            Dimension = dimension,
+            Budget = plan.Options.Budget,
+            Indices = result.Indices,
+            Weights = result.Weights,
+            Gains = result.Gains,
+            Objective = result.Objective,
+            Kept = result.Kept,
+            Dropped = result.Dropped,
+            Sources = [.. result.Sources.Select(s => new DocumentSource(s.Source < 0 ? "*" : names[s.Source], s.Size, s.Budget, s.Selected, s.Kept, s.Objective))],
+            Certificate = result.Certificate ?? throw new ArgumentException("a random selection has no document"),
+            Owners = result.Owners,
+            Groups = groups,
+            Metric = plan.Options.Metric,
+            Top = plan.Options.Top,
+            Adam = adam,
+            Step = plan.Step,
+            State = state,
+            Timing = result.Timing,
+        };
+    }
+
+    /// <summary>Writes the members of the JSON object.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteNumber("schema", 1);
+        json.WriteNumber("n", N);
+        json.WriteNumber("dim", Dimension);
+        json.WriteNumber("budget", Budget);
+        Numbers(json, "indices", Indices);
+        Numbers(json, "weights", Weights);
+        json.WriteStartArray("gains");
+        foreach (double? gain in Gains)
+        {
+            if (gain is { } value)
+            {
+                json.WriteNumberValue(value);
+            }
+            else
+            {
+                json.WriteNullValue();
+            }
+        }
+        json.WriteEndArray();
+        json.WriteNumber("objective", Objective);
+        Numbers(json, "kept", Kept);
+        json.WriteStartArray("dropped");
+        foreach (var dropped in Dropped)
+        {
+            json.WriteStartObject();
+            json.WriteNumber("index", dropped.Index);
+            json.WriteString("reason", dropped.Reason);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("sources");
+        foreach (var source in Sources)
+        {
+            json.WriteStartObject();
+            json.WriteString("source", source.Source);
+            json.WriteNumber("size", source.Size);
+            json.WriteNumber("budget", source.Budget);
+            json.WriteNumber("selected", source.Selected);
+            json.WriteBoolean("kept", source.Kept);
+            json.WriteNumber("objective", source.Objective);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartObject("certificate");
+        json.WriteNumber("upper_bound", Certificate.UpperBound);
+        json.WriteNumber("ratio", Certificate.Ratio);
+        json.WriteEndObject();
+        json.WriteStartObject("timing_ms");
+        json.WriteNumber("read", Math.Round(ReadTime, 3));
+        json.WriteNumber("normalize", Math.Round(Timing.Normalize, 3));
+        json.WriteNumber("topk", Math.Round(Timing.TopK, 3));
+        json.WriteNumber("distance", Math.Round(Timing.Distance, 3));
+        json.WriteNumber("greedy", Math.Round(Timing.Greedy, 3));
+        json.WriteNumber("total", Math.Round(ReadTime + Timing.Total, 3));
+        json.WriteEndObject();
+        json.WriteString("device", Device);
+        json.WriteNumber("peak_bytes", PeakBytes);
+        Numbers(json, "owners", Owners);
+        Numbers(json, "groups", Groups);
+        json.WriteStartObject("options");
+        json.WriteString("metric", Metric.ToString().ToLowerInvariant());
+        json.WriteNumber("top", Top);
+        json.WriteBoolean("adam", Adam);
+        json.WriteNumber("step", Step);
+        json.WriteString("state", State);
+        json.WriteEndObject();
+    }
+
+    /// <summary>Writes the document as a file, atomically.</summary>
+    public void Save(string path)
+    {
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            Write(json);
+            json.WriteEndObject();
+        }
+        buffer.WriteByte((byte)'\n');
+        AtomicFile.WriteAllBytes(path, buffer.ToArray());
+    }
+
+    /// <summary>Reads a document. Errors: BadInput with the member that is missing or of the wrong kind; whether it is true is not checked.</summary>
+    public static SelectionDocument Load(string path)
+    {
+        var json = StrictJson.Load(path);
+        if (json.RequireInt("schema") is not 1 and var schema)
+        {
+            throw FormatErrors.Bad(path, $"the schema is {schema}, this build reads 1");
+        }
+        var options = json.Require("options");
+        var certificate = json.Require("certificate");
+        return new SelectionDocument
+        {
+            N = json.RequireInt("n", 0),
+            Dimension = json.RequireInt("dim", 0),
+            Budget = json.RequireInt("budget", 0),
+            Indices = Ints(json, "indices"),
+            Weights = Ints(json, "weights"),
+            Gains = [.. json.Require("gains").Items().Select(g => g.Kind == JsonValueKind.Null ? (double?)null : g.AsDouble())],
+            Objective = json.RequireDouble("objective"),
+            Kept = Ints(json, "kept"),
+            Dropped = [.. json.Require("dropped").Items().Select(d => new DroppedExample(d.RequireInt("index"), d.RequireString("reason")))],
+            Sources =
+            [
+                .. json.Require("sources").Items().Select(s => new DocumentSource(
+                    s.RequireString("source"), s.RequireInt("size", 0), s.RequireInt("budget", 0), s.RequireInt("selected", 0), s.RequireBool("kept"),
+                    s.RequireDouble("objective"))),
+            ],
+            Certificate = new SelectionCertificate(certificate.RequireDouble("upper_bound"), certificate.RequireDouble("ratio")),
+            Owners = Ints(json, "owners"),
+            Groups = Ints(json, "groups"),
+            Metric = options.RequireString("metric") switch
+            {
+                "l1" => DistanceMetric.L1,
+                "l2" => DistanceMetric.L2,
+                "cosine" => DistanceMetric.Cosine,
+                var other => throw options.Bad($"has the metric \"{other}\"; l1, l2 and cosine are known"),
+            },
+            Top = options.RequireInt("top", 0),
+            Adam = options.RequireBool("adam"),
+            Step = options.RequireLong("step", 0),
+            State = options.OptionalString("state"),
+        };
+    }
+
+    private static int[] Ints(StrictJson json, string name) => [.. json.Require(name).Items().Select(i => i.AsInt())];
+
+    private static void Numbers(Utf8JsonWriter json, string name, IReadOnlyList<int> values)
+    {
+        json.WriteStartArray(name);
+        foreach (int value in values)
+        {
+            json.WriteNumberValue(value);
+        }
+        json.WriteEndArray();
+    }
+}

@@ -1,0 +1,286 @@
+using System.Globalization;
+using System.Numerics;
+using NativeEngine.Devices;
+
+namespace NativeEngine.Selection;
+
+/// <summary>
+/// Checks a selection against the features again: its bookkeeping exactly, and its gains, representatives, objective and bound from distances
+/// in double, by code that shares nothing with the kernels that made them (normalisation and the choice of columns are repeated as they were).
+/// Cost: n^2 h / 2 terms and 8 n^2 bytes for the largest source.
+/// </summary>
+public sealed class SelectionVerifier
+{
+    /// <summary>
+    /// Objective, gains and bound may differ by this share of n C (every row at its most similar): float32 distances are within 5e-7 of C, and
+    /// the mean over a source's rows does better.
+    /// </summary>
+    private const double Tolerance = 1e-6;
+
+    private readonly SelectionDocument _document;
+    private readonly Device _device;
+    private readonly Tensor<float> _features;
+
+    private SelectionVerifier(SelectionDocument document, Device device, Tensor<float> features) =>
+        (_document, _device, _features) = (document, device, features);
+
+    /// <summary>
+    /// Checks a document. Returns objective and bound as recomputed. Errors: VerificationFailed with what was claimed and what was found;
+    /// WillNotFit for a source whose matrix exceeds the device's memory limit.
+    /// </summary>
+    /// <param name="document">The claim.</param>
+    /// <param name="features">All features [n, dim], on the device; normalised in place when Adam was used.</param>
+    /// <param name="normalizer">Adam's history as it was before the selection, or no normaliser.</param>
+    /// <param name="cancellation">Stops between sources.</param>
+    public static SelectionCertificate Verify(
+        SelectionDocument document, Tensor<float> features, IGradientNormalizer normalizer, CancellationToken cancellation = default)
+    {
+        var verifier = new SelectionVerifier(document, features.Buffer.Device, features);
+        verifier.CheckStructure();
+        verifier.CheckDropped();
+        if (!normalizer.IsIdentity)
+        {
+            normalizer.Normalize(features, document.Step, features);
+        }
+        return verifier.CheckSources(cancellation);
+    }
+
+    private void CheckStructure()
+    {
+        var d = _document;
+        Check(d.N == _features.Rows && d.Dimension == _features.RowLength, $"the selection is of {d.N} x {d.Dimension} features, these are {_features.Shape}");
+        Check(d.Weights.Count == d.Indices.Count && d.Gains.Count == d.Indices.Count, $"{d.Indices.Count} indices have {d.Weights.Count} weights and {d.Gains.Count} gains");
+        Check(d.Owners.Count == d.N && d.Groups.Count == d.N, $"{d.N} examples have {d.Owners.Count} owners and {d.Groups.Count} groups");
+        Check(d.Indices.All(i => i >= 0 && i < d.N) && d.Indices.Distinct().Count() == d.Indices.Count, "an index is repeated or outside the pool");
+        Check(d.Owners.All(o => o >= -1 && o < d.N) && d.Groups.All(g => g >= -1 && g < d.Sources.Count), "an owner or a group is out of range");
+        Check(d.Indices.Count <= d.Budget, $"{d.Indices.Count} examples are selected with a budget of {d.Budget}");
+        Check(
+            d.Dropped.Select(x => x.Index).Order().SequenceEqual(Enumerable.Range(0, d.N).Where(i => d.Groups[i] < 0)),
+            "the dropped examples are not those without a group");
+        Check(d.Kept.SequenceEqual(d.Indices.Take(d.Kept.Count)) && d.Kept.Order().SequenceEqual(d.Kept), "the kept examples do not come first in ascending order");
+        Check(d.Kept.All(i => d.Groups[i] >= 0 && d.Sources[d.Groups[i]].Kept), "a kept example belongs to a source that is not kept");
+        int[] order = [.. d.Indices.Skip(d.Kept.Count).Select(i => d.Groups[i])];
+        Check(order.Order().SequenceEqual(order) && order.All(g => g >= 0 && !d.Sources[g].Kept), "the picks are not in the order of the sources");
+        var weights = d.Owners.Where(o => o >= 0).GroupBy(o => o).ToDictionary(g => g.Key, g => g.Count());
+        for (int t = 0; t < d.Indices.Count; t++)
+        {
+            int weight = weights.GetValueOrDefault(d.Indices[t]);
+            Check(d.Owners[d.Indices[t]] == d.Indices[t] && d.Weights[t] == weight, $"example {d.Indices[t]} has weight {d.Weights[t]} and represents {weight}");
+        }
+        Check(weights.Count == d.Indices.Count, "an owner is not selected");
+        for (int g = 0; g < d.Sources.Count; g++)
+        {
+            var source = d.Sources[g];
+            int size = d.Groups.Count(x => x == g), selected = d.Indices.Count(i => d.Groups[i] == g);
+            Check(
+                source.Size == size && source.Selected == selected && source.Budget == selected,
+                $"source {source.Source} is said to have {source.Selected} of {source.Size} selected with a budget of {source.Budget}, it has {selected} of {size}");
+        }
+    }
+
+    private void CheckDropped()
+    {
+        using var flags = _device.Allocate<int>(_document.N, MemoryUse.Selection);
+        _device.Kernels.RowsFinite(_features, flags.View);
+        int[] finite = _device.Download(flags.View);
+        for (int i = 0; i < finite.Length; i++)
+        {
+            int group = _document.Groups[i];
+            bool candidate = group < 0 || !_document.Sources[group].Kept;
+            Check(!candidate || (finite[i] == 0) == (group < 0), $"example {i} is {(group < 0 ? "dropped" : "a candidate")} and its feature is {(finite[i] == 0 ? "not " : "")}finite");
+        }
+    }
+
+    private SelectionCertificate CheckSources(CancellationToken cancellation)
+    {
+        double objective = 0, bound = 0, slack = 0;
+        for (int g = 0; g < _document.Sources.Count; g++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var source = _document.Sources[g];
+            int[] members = [.. Enumerable.Range(0, _document.N).Where(i => _document.Groups[i] == g)];
+            int[] places = [.. Enumerable.Range(0, _document.Indices.Count).Where(t => _document.Groups[_document.Indices[t]] == g)];
+            if (source.Kept || source.Selected == 0 || source.Selected == source.Size)
+            {
+                Check(source.Objective == 0, $"source {source.Source} was not chosen by the objective but claims {Text(source.Objective)}");
+                Check(places.All(t => _document.Gains[t] is null && _document.Weights[t] == 1), $"source {source.Source} was not chosen by gains but has some");
+                continue;
+            }
+            var found = CheckGreedy(source, members, places, out double scale);
+            objective += found.Objective;
+            bound += found.UpperBound;
+            slack += Tolerance * scale;
+        }
+        Near(_document.Objective, objective, slack, "objective");
+        Near(_document.Certificate.UpperBound, bound, slack, "upper bound");
+        double ratio = _document.Certificate.UpperBound == 0 ? 1 : _document.Objective / _document.Certificate.UpperBound;
+        Near(_document.Certificate.Ratio, ratio, 1e-12, "ratio");
+        return new SelectionCertificate(bound, bound == 0 ? 1 : objective / bound);
+    }
+
+    /// <summary>Replays one source's picks in double, every gain from all rows.</summary>
+    private (double Objective, double UpperBound) CheckGreedy(DocumentSource source, int[] members, int[] places, out double scale)
+    {
+        int n = members.Length, k = places.Length;
+        double[] similarity = Similarity(members, out double largest);
+        scale = n * largest;
+        var best = new double[n];
+        var gains = new double[k];
+        var next = new double[k];
+        var nearest = new double[n];
+        Array.Fill(nearest, double.NegativeInfinity);
+        var taken = new bool[n];
+        double[] remaining = Remaining();
+        for (int t = 0; t < k; t++)
+        {
+            int pick = Array.BinarySearch(members, _document.Indices[places[t]]);
+            (gains[t], next[t], taken[pick]) = (remaining[pick], remaining.Max(), true);
+            double claimed = _document.Gains[places[t]] ?? throw Failed($"pick {_document.Indices[places[t]]} has no gain");
+            Near(claimed, gains[t], Tolerance * scale, $"gain of pick {_document.Indices[places[t]]}");
+            Near(next[t], gains[t], Tolerance * scale, $"gain of pick {_document.Indices[places[t]]} against the largest there was");
+            for (int i = 0; i < n; i++)
+            {
+                double value = similarity[(pick * (long)n) + i];
+                nearest[i] = Math.Max(nearest[i], value);
+                if (value > best[i])
+                {
+                    Lower(i, value);
+                }
+            }
+            Subtract(taken);
+        }
+        foreach (int i in Enumerable.Range(0, n).Where(i => !taken[i]))
+        {
+            int owner = Array.BinarySearch(members, _document.Owners[members[i]]);
+            Check(owner >= 0 && taken[owner], $"example {members[i]} is represented by {_document.Owners[members[i]]}, no pick of source {source.Source}");
+            Near(similarity[(owner * (long)n) + i], nearest[i], 2 * Tolerance * largest, $"similarity of example {members[i]} to its owner against the largest there is");
+        }
+        double objective = gains.Sum();
+        Near(source.Objective, objective, Tolerance * scale, $"objective of source {source.Source}");
+        return (objective, FacilityLocation.UpperBound(next, remaining, scale));
+
+        double[] Remaining()
+        {
+            var all = new double[n];
+            for (int i = 0; i < n; i++)
+            {
+                for (int j = 0; j < n; j++)
+                {
+                    all[j] += Math.Max(similarity[(i * (long)n) + j], 0);
+                }
+            }
+            return all;
+        }
+
+        // Row i is represented better: what every other row could still gain from it shrinks.
+        void Lower(int i, double value)
+        {
+            var row = similarity.AsSpan(checked(i * n), n);
+            for (int j = 0; j < n; j++)
+            {
+                remaining[j] -= Math.Max(row[j] - best[i], 0) - Math.Max(row[j] - value, 0);
+            }
+            best[i] = value;
+        }
+
+        void Subtract(bool[] picked)
+        {
+            for (int j = 0; j < n; j++)
+            {
+                remaining[j] = picked[j] ? 0 : Math.Max(remaining[j], 0);
+            }
+        }
+    }
+
+    /// <summary>S of some rows in double.</summary>
+    private double[] Similarity(int[] members, out double largest)
+    {
+        long n = members.Length;
+        if (n * n > Array.MaxLength || n * n * sizeof(double) > _device.MemoryLimit)
+        {
+            throw new EngineException(
+                ErrorKind.WillNotFit, $"checking a source of {n} examples needs a matrix of {n * n * sizeof(double):N0} bytes", "raise --max-memory");
+        }
+        var sparsifier = new TopKSparsifier(_device, _document.Top);
+        int h = sparsifier.Count(_features.RowLength);
+        using var rows = _device.Allocate<int>(members, MemoryUse.Selection);
+        using var gathered = _device.Allocate<float>(n * h, MemoryUse.Selection);
+        if (h < _features.RowLength)
+        {
+            using var columns = _device.Allocate<int>(h, MemoryUse.Selection);
+            sparsifier.Columns(_features, rows.View, 0, _document.Step, columns.View);
+            _device.Kernels.Gather(_features, rows.View, columns.View, gathered.View.Reshape(n, h));
+        }
+        else
+        {
+            _device.Kernels.GatherRows(_features, rows.View, gathered.View.Reshape(n, h));
+        }
+        double[] x = Array.ConvertAll(_device.Download(gathered.View), v => (double)v);
+        var s = new double[n * n];
+        Parallel.For(0, (int)n, i =>
+        {
+            for (int j = i; j < n; j++)
+            {
+                s[(i * n) + j] = s[(j * n) + i] = Value(x.AsSpan(i * h, h), x.AsSpan(j * h, h));
+            }
+        });
+        largest = 1;
+        if (_document.Metric != DistanceMetric.Cosine)
+        {
+            largest = s.Max();
+            for (long i = 0; i < s.LongLength; i++)
+            {
+                s[i] = largest - s[i];
+            }
+        }
+        return s;
+    }
+
+    private double Value(ReadOnlySpan<double> a, ReadOnlySpan<double> b)
+    {
+        switch (_document.Metric)
+        {
+            case DistanceMetric.L1: return Sum(a, b, static (x, y) => Vector.Abs(x - y), static (x, y) => Math.Abs(x - y));
+            case DistanceMetric.L2: return Math.Sqrt(Sum(a, b, static (x, y) => (x - y) * (x - y), static (x, y) => (x - y) * (x - y)));
+            default:
+                double norms = Math.Sqrt(Dot(a, a) * Dot(b, b));
+                return norms == 0 ? 0 : Dot(a, b) / norms;
+        }
+
+        static double Dot(ReadOnlySpan<double> a, ReadOnlySpan<double> b) => Sum(a, b, static (x, y) => x * y, static (x, y) => x * y);
+    }
+
+    private static double Sum(
+        ReadOnlySpan<double> a, ReadOnlySpan<double> b, Func<Vector<double>, Vector<double>, Vector<double>> terms, Func<double, double, double> term)
+    {
+        var sum = Vector<double>.Zero;
+        int k = 0;
+        for (; k + Vector<double>.Count <= a.Length; k += Vector<double>.Count)
+        {
+            sum += terms(new Vector<double>(a[k..]), new Vector<double>(b[k..]));
+        }
+        double total = Vector.Sum(sum);
+        for (; k < a.Length; k++)
+        {
+            total += term(a[k], b[k]);
+        }
+        return total;
+    }
+
+    private static void Near(double claimed, double found, double allowed, string what) =>
+        Check(Math.Abs(claimed - found) <= allowed, $"the {what} is {Text(claimed)}, recomputed {Text(found)} (allowed difference {Text(allowed)})");
+
+    private static void Check(bool holds, string sentence)
+    {
+        if (!holds)
+        {
+            throw Failed(sentence);
+        }
+    }
+
+    private static EngineException Failed(string sentence) => new(
+        ErrorKind.VerificationFailed, $"the selection does not hold: {sentence}",
+        "give the features, and with --state the history, that the selection was made from");
+
+    private static string Text(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,104 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using NativeEngine.Data;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Selection;
+
+/// <summary>
+/// The source of every example, read from S.npy (one-dimensional integers), S.txt (one name a line) or S.jsonl[#field] (a string or an integer
+/// of every object; the field is "source" unless named). Ids are positions in <see cref="SourceOrder"/>.
+/// </summary>
+/// <param name="Names">Name of every id.</param>
+/// <param name="Ids">Source id of every example.</param>
+public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
+{
+    private const int MaximumLine = 64 << 20;
+
+    /// <summary>Reads a file. Errors: BadInput with the line.</summary>
+    public static SourceFile Read(string name)
+    {
+        int hash = name.LastIndexOf(".jsonl#", StringComparison.OrdinalIgnoreCase);
+        string path = hash < 0 ? name : name[..(hash + ".jsonl".Length)];
+        string field = hash < 0 ? "source" : name[(path.Length + 1)..];
+        return path switch
+        {
+            _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => Of(Array.ConvertAll(Integers(path), i => i.ToString(CultureInfo.InvariantCulture))),
+            _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => Of(Lines(path, (line, _) => Text(path, line))),
+            _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => Of(Lines(path, (line, number) => Field(path, line, number, field))),
+            _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name"),
+        };
+    }
+
+    /// <summary>Ids for names in example order.</summary>
+    public static SourceFile Of(IReadOnlyList<string> names)
+    {
+        string[] sorted = SourceOrder.Sort(names);
+        var ids = new Dictionary<string, int>(StringComparer.Ordinal);
+        for (int i = 0; i < sorted.Length; i++)
+        {
+            ids[sorted[i]] = i;
+        }
+        return new SourceFile(sorted, [.. names.Select(n => ids[n])]);
+    }
+
+    private static long[] Integers(string path)
+    {
+        using var file = NpyFile.Open(path);
+        if (file.Shape.Length != 1)
+        {
+            throw FormatErrors.Bad(path, $"sources must be a one-dimensional array, this is {FormatErrors.Shape(file.Shape)}");
+        }
+        var values = new long[checked((int)file.ElementCount)];
+        file.ReadInt64(0, values);
+        return values;
+    }
+
+    private static List<string> Lines(string path, Func<ReadOnlyMemory<byte>, long, string> parse)
+    {
+        var names = new List<string>();
+        using var stream = OpenRead(path);
+        var lines = new LineSplitter(stream, MaximumLine);
+        while (lines.TryRead(out var line, out bool tooLong))
+        {
+            if (tooLong)
+            {
+                throw FormatErrors.Bad(path, $"line {lines.Line} is longer than {FormatErrors.Count(MaximumLine)} bytes");
+            }
+            string name = parse(line, lines.Line);
+            names.Add(name.Length > 0 ? name : throw FormatErrors.Bad(path, $"line {lines.Line} names no source"));
+        }
+        return names;
+    }
+
+    private static string Text(string path, ReadOnlyMemory<byte> line)
+    {
+        try
+        {
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(line.Span).Trim();
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw FormatErrors.Bad(path, "not UTF-8 text", inner: e);
+        }
+    }
+
+    private static string Field(string path, ReadOnlyMemory<byte> line, long number, string field)
+    {
+        var value = StrictJson.Parse($"{path}:{number}", line.Span).Require(field, "must be the example's source");
+        return value.Kind == JsonValueKind.Number ? value.AsLong().ToString(CultureInfo.InvariantCulture) : value.AsString();
+    }
+
+    private static FileStream OpenRead(string path)
+    {
+        try
+        {
+            return File.OpenRead(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
+        }
+    }
+}
