@@ -75,7 +75,8 @@ public static class SourceBudget
             return counts;
         }
         int[] start = [.. counts];
-        var ascending = Enumerable.Range(0, counts.Length).OrderBy(q => start[q]);
+        int[] limits = sizes.ToArray();
+        var ascending = Enumerable.Range(0, counts.Length).Where(q => limits[q] > 0).OrderBy(q => start[q]);
         foreach (int q in (up ? ascending.Reverse() : ascending).Take(Math.Abs(missing)))
         {
             counts[q] += up ? -1 : 1;
