@@ -13,6 +13,7 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
     private readonly List<DeviceBuffer<float>> _blocks = [];
     private int _block;
     private long _offset;
+    private long _largest;
 
     /// <summary>The device of the tensors.</summary>
     public Device Device { get; } = device;
@@ -63,13 +64,14 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
         if (_block == _blocks.Count)
         {
             const long SmallestBlock = 1 << 18;
-            long previousPeak = _blocks.Count == 0 ? PeakBytes / sizeof(float) : 0;
-            _blocks.Add(Device.Allocate<float>(Math.Max(padded, Math.Max(previousPeak, SmallestBlock)), use));
+            long wanted = _blocks.Count == 0 ? _largest / sizeof(float) : 0;
+            _blocks.Add(Device.Allocate<float>(Math.Max(padded, Math.Max(wanted, SmallestBlock)), use));
         }
         long offset = _offset;
         _offset += padded;
         LiveBytes += padded * sizeof(float);
         PeakBytes = Math.Max(PeakBytes, LiveBytes);
+        _largest = Math.Max(_largest, LiveBytes);
         return (_blocks[_block], offset);
     }
 
@@ -92,7 +94,7 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
             _workspace.LiveBytes = _live;
             if (_live == 0 && _workspace._blocks.Count > 1)
             {
-                // Several blocks mean the stack outgrew its first one: start again with a single block of the peak's size.
+                // Several blocks mean the stack outgrew its first one: start again with a single block of the largest size so far.
                 _workspace.Dispose();
             }
         }
