@@ -27,7 +27,15 @@ internal sealed class EvalVerb : Verb
         var data = _fields.Load(context, context.Need(_data), model.Tokenizer, DatasetOptions.Evaluation(model.Config.ContextLength));
         if (context.DryRun)
         {
-            context.Talk.Info($"would score {data.Count} examples, {data.Report.LabelTokens} tokens");
+            context.Result.Write(
+                text => text.WriteLine($"would score {data.Count} examples, {data.Report.LabelTokens} tokens"),
+                json =>
+                {
+                    json.WriteNumber("schema", 1);
+                    json.WriteBoolean("dry_run", true);
+                    json.WriteNumber("examples", data.Count);
+                    json.WriteNumber("tokens", data.Report.LabelTokens);
+                });
             return 0;
         }
         using var progress = context.Progress("scoring", data.Count, "examples");

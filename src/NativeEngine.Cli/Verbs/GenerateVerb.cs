@@ -28,10 +28,24 @@ internal sealed class GenerateVerb : Verb
             ids = [bos];
         }
         var options = new GenerationOptions(context.Need(_maxTokens), context.Need(_temperature), context.Need(_topP), context.Seed);
+        var tokens = new TextGenerator(model.Model).Generate(ids, options, context.Cancellation);
+        if (context.DryRun)
+        {
+            context.Result.Write(
+                text => text.WriteLine($"would add at most {options.MaxTokens} tokens to {ids.Length}"),
+                json =>
+                {
+                    json.WriteNumber("schema", 1);
+                    json.WriteBoolean("dry_run", true);
+                    json.WriteNumber("prompt_tokens", ids.Length);
+                    json.WriteNumber("max_tokens", options.MaxTokens);
+                });
+            return 0;
+        }
         var all = ids.ToList();
         string shown = model.Tokenizer.Decode(ids);
         context.Result.WriteText(shown);
-        foreach (int token in new TextGenerator(model.Model).Generate(ids, options, context.Cancellation))
+        foreach (int token in tokens)
         {
             all.Add(token);
             string text = model.Tokenizer.Decode([.. all]);
@@ -42,12 +56,13 @@ internal sealed class GenerateVerb : Verb
                 shown = text;
             }
         }
-        context.Result.WriteText("\n");
+        string whole = model.Tokenizer.Decode([.. all]);
+        context.Result.WriteText((whole.StartsWith(shown, StringComparison.Ordinal) ? whole[shown.Length..] : "") + "\n");
         context.Result.WriteJson(json =>
         {
             json.WriteNumber("schema", 1);
             json.WriteString("prompt", prompt);
-            json.WriteString("text", model.Tokenizer.Decode([.. all]));
+            json.WriteString("text", whole);
             json.WriteStartArray("tokens");
             all.ForEach(json.WriteNumberValue);
             json.WriteEndArray();

@@ -82,11 +82,20 @@ public static class AdapterFolder
         {
             throw new EngineException(ErrorKind.BadInput, $"{path}: \"bias\" is not \"none\", which is not supported");
         }
-        var targets = json.Require("target_modules").Items().Select(t => t.AsString()).ToList();
+        var targets = json.Require("target_modules").Items().Select(t => LoraAdapter.AllTargets.Contains(t.AsString()) ? t.AsString()
+            : throw t.Bad($"is \"{t.AsString()}\"; an adapter may sit on {string.Join(", ", LoraAdapter.AllTargets)}")).ToList();
         var adapter = new LoraAdapter(device, config, json.RequireInt("r", 1), (float)json.RequireDouble("lora_alpha", 0), targets, trainable);
         try
         {
             using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
+            foreach (var tensor in file.Tensors)
+            {
+                bool known = tensor.Name.StartsWith(Prefix, StringComparison.Ordinal) && adapter.Parameters.Layout.Find(tensor.Name[Prefix.Length..]) is not null;
+                if (!known)
+                {
+                    throw new EngineException(ErrorKind.BadInput, $"{tensor.File}: tensor \"{tensor.Name}\" has no place in the adapter that {ConfigName} describes");
+                }
+            }
             ModelFolder.Read(file, adapter.Parameters, name => Prefix + name, cancellation);
             return adapter;
         }

@@ -103,7 +103,8 @@ public static class ConfigJson
         {
             if (json.Optional(name) is { } rope)
             {
-                string kind = rope.OptionalString("rope_type") ?? rope.OptionalString("type") ?? "default";
+                string kind = rope.OptionalString("rope_type") ?? rope.OptionalString("type")
+                    ?? (rope.Optional("factor") is null ? "default" : throw rope.Bad("has a \"factor\" but no \"rope_type\" that says of what"));
                 if (kind != "default")
                 {
                     throw rope.Bad($"asks for rotary positions of type \"{kind}\"; only the default ones are supported");
@@ -120,7 +121,7 @@ public static class ConfigJson
     private static int? TokenId(StrictJson json, string name) => json.Optional(name) switch
     {
         null => null,
-        { Kind: JsonValueKind.Array } list => list.Items().First().AsInt(0),
+        { Kind: JsonValueKind.Array } list => list.Items().FirstOrDefault()?.AsInt(0),
         var value => value.AsInt(0),
     };
 
