@@ -14,7 +14,9 @@ internal static class EvaluationReport
         Number(json, "nll", result.Total.MeanLoss);
         Number(json, "perplexity", result.Total.Perplexity);
         Number(json, "bits_per_byte", result.Total.BitsPerByte);
+        Number(json, "completion_nll", result.Total.CompletionLoss);
         Number(json, "macro_nll", result.MacroLoss);
+        Number(json, "macro_completion_nll", result.MacroCompletionLoss);
         json.WriteString("engine", "native");
         json.WriteStartArray("sources");
         foreach (var source in result.Sources)
@@ -25,6 +27,7 @@ internal static class EvaluationReport
             json.WriteNumber("tokens", source.Tokens);
             Number(json, "nll", source.MeanLoss);
             Number(json, "perplexity", source.Perplexity);
+            Number(json, "completion_nll", source.CompletionLoss);
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -33,13 +36,13 @@ internal static class EvaluationReport
     public static void WriteText(TextWriter text, EvaluationResult result)
     {
         int width = Math.Max(6, result.Sources.Select(s => s.Source.Length).DefaultIfEmpty(0).Max());
-        text.WriteLine($"{"source".PadRight(width)}  examples    tokens     loss  perplexity  bits/byte");
+        text.WriteLine($"{"source".PadRight(width)}  examples    tokens     loss  perplexity  bits/byte  completion loss");
         foreach (var source in result.Sources.Append(result.Total))
         {
             text.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{source.Source.PadRight(width)}  {source.Examples,8}  {source.Tokens,8}  {source.MeanLoss,7:F4}  {source.Perplexity,10:F3}  {source.BitsPerByte,9:F4}"));
+                $"{source.Source.PadRight(width)}  {source.Examples,8}  {source.Tokens,8}  {source.MeanLoss,7:F4}  {source.Perplexity,10:F3}  {source.BitsPerByte,9:F4}  {source.CompletionLoss,15:F4}"));
         }
-        text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean over sources: loss {result.MacroLoss:F4}"));
+        text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean over sources: loss {result.MacroLoss:F4}, completion loss {result.MacroCompletionLoss:F4}"));
     }
 
     // A source without tokens has no mean; JSON has no NaN.

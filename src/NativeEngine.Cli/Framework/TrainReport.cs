@@ -28,7 +28,7 @@ internal static class TrainReport
                 OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
-                    $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, mean over sources {e.MacroLoss:F4}")),
+                    $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
                 OnCheckpoint = folder =>
                 {
                     output.Keep();

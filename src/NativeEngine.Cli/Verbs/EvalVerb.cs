@@ -38,9 +38,11 @@ internal sealed class EvalVerb : Verb
                 });
             return 0;
         }
-        using var progress = context.Progress("scoring", data.Count, "examples");
-        var result = new PerplexityEvaluator(model.Model).Evaluate(data, (done, _) => progress.Report(done), context.Cancellation);
-        progress.Dispose();
+        EvaluationResult result;
+        using (var progress = context.Progress("scoring", data.Count, "examples"))
+        {
+            result = new PerplexityEvaluator(model.Model).Evaluate(data, (done, _) => progress.Report(done), context.Cancellation);
+        }
         context.Result.Write(text => EvaluationReport.WriteText(text, result), json => EvaluationReport.WriteJson(json, result));
         return 0;
     }

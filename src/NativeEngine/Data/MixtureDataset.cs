@@ -94,7 +94,8 @@ public sealed class MixtureDataset
 
     private MixtureDataset(DatasetOptions options) => Options = options;
 
-    private readonly record struct Row(int Chunk, int Start, int Length, int LabelStart, int LabelBytes, int InputIndex, int Source);
+    private readonly record struct Row(int Chunk, int Start, int Length, int LabelStart, int CompletionStart, int LabelBytes, int InputIndex,
+        int Source);
 
     /// <summary>How it was made.</summary>
     public DatasetOptions Options { get; }
@@ -123,6 +124,9 @@ public sealed class MixtureDataset
 
     /// <summary>The first token that is a label; at least 1.</summary>
     public int LabelStart(int index) => _rows[index].LabelStart;
+
+    /// <summary>The first token of the completion, whatever the labels are; 1 for a text without a prompt, the length when it was cut off.</summary>
+    public int CompletionStart(int index) => _rows[index].CompletionStart;
 
     /// <summary>The number of label tokens; at least 1.</summary>
     public int LabelCount(int index) => _rows[index].Length - _rows[index].LabelStart;
@@ -168,8 +172,8 @@ public sealed class MixtureDataset
         bool eos = Options.AppendEos && tokenizer.EosId is { } id && (ids.Length == 0 || ids[^1] != id);
         int full = ids.Length + (eos ? 1 : 0);
         int length = Math.Min(full, Options.MaxLength);
-        int labelStart = 1;
-        if (Options.LossOn == LossOn.Completion && example.CompletionStart > 0)
+        int completionStart = 1;
+        if (example.CompletionStart > 0)
         {
             int boundary = System.Text.Encoding.UTF8.GetByteCount(text.AsSpan(0, example.CompletionStart));
             int first = Array.BinarySearch(encoded.Starts, boundary);
@@ -178,8 +182,9 @@ public sealed class MixtureDataset
             {
                 first--;
             }
-            labelStart = Math.Max(1, first);
+            completionStart = Math.Max(1, first);
         }
+        int labelStart = Options.LossOn == LossOn.Completion ? completionStart : 1;
         report = report with
         {
             Read = report.Read + 1,
@@ -202,7 +207,7 @@ public sealed class MixtureDataset
         {
             target[^1] = tokenizer.EosId!.Value;
         }
-        _rows.Add(new Row(chunk, start, length, labelStart, endByte - firstByte, report.Read - 1, source));
+        _rows.Add(new Row(chunk, start, length, labelStart, Math.Min(completionStart, length), endByte - firstByte, report.Read - 1, source));
         return report with
         {
             Kept = report.Kept + 1,

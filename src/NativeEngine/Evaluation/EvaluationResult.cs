@@ -6,8 +6,13 @@ namespace NativeEngine.Evaluation;
 /// <param name="Tokens">Tokens scored: every token after an example's first.</param>
 /// <param name="Bytes">UTF-8 bytes those tokens stand for.</param>
 /// <param name="LossSum">Sum of natural-log losses.</param>
-public sealed record SourceLoss(string Source, int Examples, long Tokens, long Bytes, double LossSum)
+/// <param name="CompletionTokens">Of the tokens, those of completions (all of them for texts without a prompt).</param>
+/// <param name="CompletionLossSum">Sum of their losses.</param>
+public sealed record SourceLoss(string Source, int Examples, long Tokens, long Bytes, double LossSum, long CompletionTokens, double CompletionLossSum)
 {
+    /// <summary>Mean loss of a completion's token: what training on completions lowers.</summary>
+    public double CompletionLoss => CompletionTokens > 0 ? CompletionLossSum / CompletionTokens : double.NaN;
+
     /// <summary>Mean negative log-likelihood of a token, natural logarithm. NaN when nothing was scored.</summary>
     public double MeanLoss => Tokens > 0 ? LossSum / Tokens : double.NaN;
 
@@ -23,4 +28,7 @@ public sealed record EvaluationResult(SourceLoss Total, IReadOnlyList<SourceLoss
 {
     /// <summary>The mean of the sources' mean losses: every source counts the same.</summary>
     public double MacroLoss => Sources.Where(s => s.Tokens > 0).Select(s => s.MeanLoss).DefaultIfEmpty(double.NaN).Average();
+
+    /// <summary>The mean of the sources' completion losses.</summary>
+    public double MacroCompletionLoss => Sources.Where(s => s.CompletionTokens > 0).Select(s => s.CompletionLoss).DefaultIfEmpty(double.NaN).Average();
 }

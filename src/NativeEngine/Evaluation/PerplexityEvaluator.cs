@@ -23,7 +23,7 @@ public sealed class PerplexityEvaluator(LlamaModel model)
         var sources = new SourceLoss[data.Sources.Count];
         for (int s = 0; s < sources.Length; s++)
         {
-            sources[s] = new SourceLoss(data.Sources[s], 0, 0, 0, 0);
+            sources[s] = new SourceLoss(data.Sources[s], 0, 0, 0, 0, 0, 0);
         }
         for (int i = 0; i < data.Count; i++)
         {
@@ -33,18 +33,22 @@ public sealed class PerplexityEvaluator(LlamaModel model)
                 Examples = s.Examples + 1,
                 Tokens = s.Tokens + data.LabelCount(i),
                 Bytes = s.Bytes + data.LabelBytes(i),
-                LossSum = s.LossSum + losses[i],
+                LossSum = s.LossSum + losses[i].All,
+                CompletionTokens = s.CompletionTokens + data.Tokens(i).Length - CompletionStart(data, i),
+                CompletionLossSum = s.CompletionLossSum + losses[i].Completion,
             };
         }
-        var total = new SourceLoss("all", sources.Sum(s => s.Examples), sources.Sum(s => s.Tokens), sources.Sum(s => s.Bytes), losses.Sum());
+        var total = new SourceLoss(
+            "all", sources.Sum(s => s.Examples), sources.Sum(s => s.Tokens), sources.Sum(s => s.Bytes), losses.Sum(l => l.All),
+            sources.Sum(s => s.CompletionTokens), losses.Sum(l => l.Completion));
         return new EvaluationResult(total, sources);
     }
 
-    /// <summary>The summed loss of every example.</summary>
-    public double[] ExampleLosses(MixtureDataset data, Action<int, int>? progress = null, CancellationToken cancellation = default)
+    /// <summary>The summed loss of every example, over all its label tokens and over those of its completion.</summary>
+    public (double All, double Completion)[] ExampleLosses(MixtureDataset data, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
         using var workspace = new Workspace(model.Device);
-        var result = new double[data.Count];
+        var result = new (double All, double Completion)[data.Count];
         var all = new int[data.Count];
         for (int i = 0; i < all.Length; i++)
         {
@@ -60,18 +64,27 @@ public sealed class PerplexityEvaluator(LlamaModel model)
             var values = model.Device.Download(losses);
             for (int s = 0; s < batch.Sequences; s++)
             {
-                double sum = 0;
-                for (int r = batch.LabelOffsets[s]; r < batch.LabelOffsets[s + 1]; r++)
-                {
-                    sum += values[r];
-                }
                 int example = range.Start.Value + s;
-                result[example] = double.IsFinite(sum)
-                    ? sum
-                    : throw new EngineException(ErrorKind.Numerical, $"the loss of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {sum}");
+                result[example] = Sums(data, example, values.AsSpan(batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]));
             }
             progress?.Invoke(range.End.Value, data.Count);
         }
         return result;
+    }
+
+    private static int CompletionStart(MixtureDataset data, int example) => Math.Max(data.CompletionStart(example), data.LabelStart(example));
+
+    private static (double All, double Completion) Sums(MixtureDataset data, int example, ReadOnlySpan<float> losses)
+    {
+        int prompt = CompletionStart(data, example) - data.LabelStart(example);
+        double all = 0, completion = 0;
+        for (int r = 0; r < losses.Length; r++)
+        {
+            all += losses[r];
+            completion += r >= prompt ? losses[r] : 0;
+        }
+        return double.IsFinite(all)
+            ? (all, completion)
+            : throw new EngineException(ErrorKind.Numerical, $"the loss of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {all}");
     }
 }

@@ -104,6 +104,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             json.WriteNumber("eval_loss", result.Total.MeanLoss);
             json.WriteNumber("eval_macro_loss", result.MacroLoss);
+            json.WriteNumber("eval_macro_completion_loss", result.MacroCompletionLoss);
             json.WriteStartObject("eval_sources");
             foreach (var source in result.Sources.Where(s => s.Tokens > 0))
             {
