@@ -59,6 +59,11 @@ internal sealed class SelectVerb : Verb
                 ErrorKind.WillNotFit,
                 $"this selection needs {ByteSize.Format(need)} and may use {ByteSize.Format(context.MaxMemory)}", "raise --max-memory, or select from fewer examples at a time");
         }
+        int parts = plan.Groups.GroupBy(g => g.Source).Where(source => source.Count() > 1).Sum(source => source.Count());
+        if (parts > 0 && options.Algorithm == SelectionAlgorithm.Auto)
+        {
+            context.Talk.Info($"a source has more than {options.ExactLimit} candidates: auto chose partitioned, {parts} parts");
+        }
         if (context.DryRun)
         {
             SayPlan(context, plan, need);
@@ -233,6 +238,7 @@ internal sealed class SelectVerb : Verb
         text.WriteLine(FormattableString.Invariant(
             $"objective {d.Objective:G8}, at least {100 * d.Certificate.Ratio:F2} % of the best possible ({d.Certificate.UpperBound:G8} at most)"));
         text.WriteLine(FormattableString.Invariant($"{d.ReadTime + d.Timing.Total:F1} ms on {d.Device}, peak {ByteSize.Format(d.PeakBytes)}"));
-        text.WriteLine("indices " + string.Join(' ', d.Indices));
+        const int Shown = 256;
+        text.WriteLine("indices " + string.Join(' ', d.Indices.Take(Shown)) + (d.Indices.Count > Shown ? " ... (all of them with --json or --output)" : ""));
     }
 }

@@ -47,7 +47,7 @@ internal sealed class ResultBuilder
             _weights[pick]++;
             _owners[group.Members[i]] = _indices[pick];
         }
-        _objectives[group.Source] = run.Objective;
+        _objectives[group.Source] = _objectives.GetValueOrDefault(group.Source) + run.Objective;
         _upperBound += run.UpperBound;
     }
 
@@ -64,8 +64,9 @@ internal sealed class ResultBuilder
             Dropped = _plan.Dropped,
             Sources =
             [
-                .. _plan.Groups.Select(g =>
-                    new SourceShare(g.Source, g.Members.Count, g.Budget, g.Budget, g.Kept, _objectives.GetValueOrDefault(g.Source))),
+                .. _plan.Groups.GroupBy(g => g.Source).Select(parts => new SourceShare(
+                    parts.Key, parts.Sum(g => g.Members.Count), parts.Sum(g => g.Budget), parts.Sum(g => g.Budget), parts.First().Kept,
+                    _objectives.GetValueOrDefault(parts.Key))),
             ],
             Owners = _owners,
             Certificate = certified ? new SelectionCertificate(_upperBound, _upperBound == 0 ? 1 : objective / _upperBound) : null,

@@ -51,6 +51,9 @@ public sealed record SelectionDocument
     /// <summary>For every example its position in <see cref="Sources"/>; -1 when dropped.</summary>
     public required IReadOnlyList<int> Groups { get; init; }
 
+    /// <summary>For every example the part of its source it competed in; null where no source was partitioned.</summary>
+    public IReadOnlyList<int>? Parts { get; init; }
+
     /// <summary>How rows were compared.</summary>
     public required DistanceMetric Metric { get; init; }
 
@@ -82,12 +85,15 @@ public sealed record SelectionDocument
     public static SelectionDocument Of(SelectionResult result, SelectionPlan plan, IReadOnlyList<string> names, int dimension, bool adam, string? state)
     {
         var groups = new int[plan.PoolSize];
+        var parts = new int[plan.PoolSize];
         Array.Fill(groups, -1);
-        for (int g = 0; g < plan.Groups.Count; g++)
+        int source = -1;
+        foreach (var group in plan.Groups)
         {
-            foreach (int i in plan.Groups[g].Members)
+            source += group.Part == 0 ? 1 : 0;
+            foreach (int i in group.Members)
             {
-                groups[i] = g;
+                (groups[i], parts[i]) = (source, group.Part);
             }
         }
         return new SelectionDocument
@@ -105,6 +111,7 @@ public sealed record SelectionDocument
             Certificate = result.Certificate ?? throw new ArgumentException("a random selection has no document"),
             Owners = result.Owners,
             Groups = groups,
+            Parts = parts.Any(p => p > 0) ? parts : null,
             Metric = plan.Options.Metric,
             Top = plan.Options.Top,
             Adam = adam,
@@ -176,7 +183,12 @@ public sealed record SelectionDocument
         json.WriteNumber("peak_bytes", PeakBytes);
         Numbers(json, "owners", Owners);
         Numbers(json, "groups", Groups);
+        if (Parts is not null)
+        {
+            Numbers(json, "parts", Parts);
+        }
         json.WriteStartObject("options");
+        json.WriteString("algorithm", Parts is null ? "exact" : "partitioned");
         json.WriteString("metric", Metric.ToString().ToLowerInvariant());
         json.WriteNumber("top", Top);
         json.WriteBoolean("adam", Adam);
@@ -229,6 +241,7 @@ public sealed record SelectionDocument
             Certificate = new SelectionCertificate(certificate.RequireDouble("upper_bound"), certificate.RequireDouble("ratio")),
             Owners = Ints(json, "owners"),
             Groups = Ints(json, "groups"),
+            Parts = json.Optional("parts") is null ? null : Ints(json, "parts"),
             Metric = options.RequireString("metric") switch
             {
                 "l1" => DistanceMetric.L1,

@@ -14,13 +14,16 @@ public enum OverflowPolicy
 /// <summary>How facility location is maximised.</summary>
 public enum SelectionAlgorithm
 {
-    /// <summary>The best this build has for the size at hand.</summary>
+    /// <summary>Exact for sources up to <see cref="SelectionOptions.ExactLimit"/> candidates, else partitioned.</summary>
     Auto,
     /// <summary>Greedy over all candidates of a source, with an n x n matrix.</summary>
     Exact,
     /// <summary>Greedy over random samples of the candidates.</summary>
     Stochastic,
-    /// <summary>Greedy within parts, then over the union of their picks.</summary>
+    /// <summary>
+    /// Exact greedy within random parts of at most <see cref="SelectionOptions.PartSize"/> candidates that share the quota: no n x n matrix, n times
+    /// the part size in distances. Examples are represented within their part, and objective and certificate are those of the parts.
+    /// </summary>
     Partitioned,
 }
 
@@ -80,6 +83,12 @@ public sealed record SelectionOptions
     /// <summary>How the objective is maximised.</summary>
     public SelectionAlgorithm Algorithm { get; init; } = SelectionAlgorithm.Auto;
 
+    /// <summary>Candidates of a source up to which auto is exact: a matrix of 1 GiB.</summary>
+    public int ExactLimit { get; init; } = 16_384;
+
+    /// <summary>Largest part of <see cref="SelectionAlgorithm.Partitioned"/>.</summary>
+    public int PartSize { get; init; } = 8192;
+
     /// <summary>Element type of the distances.</summary>
     public SelectionPrecision Precision { get; init; } = SelectionPrecision.Fp32;
 
@@ -97,10 +106,14 @@ public sealed record SelectionOptions
         {
             throw new EngineException(ErrorKind.Usage, $"{Top} columns cannot be kept", "give a number of at least 1, or leave it out to keep all");
         }
-        if (Algorithm is SelectionAlgorithm.Stochastic or SelectionAlgorithm.Partitioned)
+        if (PartSize < 2)
+        {
+            throw new EngineException(ErrorKind.Usage, $"parts of {PartSize} candidates leave nothing to choose", "give a part size of at least 2");
+        }
+        if (Algorithm == SelectionAlgorithm.Stochastic)
         {
             throw new EngineException(
-                ErrorKind.Usage, $"the {Name(Algorithm)} algorithm is not in this build, which has exact", "use --algorithm exact or auto");
+                ErrorKind.Usage, $"the {Name(Algorithm)} algorithm is not in this build, which has exact and partitioned", "use --algorithm auto");
         }
         if (Precision != SelectionPrecision.Fp32)
         {

@@ -10,7 +10,8 @@ public sealed record DroppedExample(int Index, string Reason);
 /// <param name="Members">Pool positions, ascending.</param>
 /// <param name="Budget">How many are selected; at most the number of members.</param>
 /// <param name="Kept">Whether the source is kept: its members are taken in pool order as far as the budget goes.</param>
-public sealed record SelectionGroup(int Source, IReadOnlyList<int> Members, int Budget, bool Kept);
+/// <param name="Part">Number of the part, where a source is partitioned; else 0.</param>
+public sealed record SelectionGroup(int Source, IReadOnlyList<int> Members, int Budget, bool Kept, int Part = 0);
 
 /// <summary>
 /// What is known of a selection before any feature is: which examples are kept, which compete, and each source's quota (steps D and G). Only
@@ -44,7 +45,10 @@ public sealed class SelectionPlan
     /// <summary>Pool positions of kept examples that are trained, ascending; at most the budget.</summary>
     public IReadOnlyList<int> Kept { get; }
 
-    /// <summary>Every source of the pool, ascending; with <see cref="QuotaRule.None"/> the kept ones and one group of the others.</summary>
+    /// <summary>
+    /// Every source of the pool, ascending; with <see cref="QuotaRule.None"/> the kept ones and one group of the others. A partitioned source is
+    /// several groups in a row.
+    /// </summary>
     public IReadOnlyList<SelectionGroup> Groups { get; }
 
     /// <summary>Examples that were excluded.</summary>
@@ -109,8 +113,8 @@ public sealed class SelectionPlan
     public SelectionPlan Without(IReadOnlyCollection<int> positions)
     {
         var bad = positions.ToHashSet();
-        var open = Groups.Where(g => !g.Kept && g.Budget > 0)
-            .Select(g => g with { Members = [.. g.Members.Where(i => !bad.Contains(i))] })
+        var open = Groups.Where(g => !g.Kept && g.Budget > 0).GroupBy(g => g.Source)
+            .Select(parts => parts.First() with { Members = [.. parts.SelectMany(g => g.Members).Where(i => !bad.Contains(i)).Order()], Part = 0 })
             .Where(g => g.Members.Count > 0);
         var others = Groups.Where(g => g.Kept || g.Budget == 0);
         var groups = others.Concat(Share(Options, Step, [.. open], Options.Budget - Kept.Count)).OrderBy(g => g.Source);
@@ -124,10 +128,31 @@ public sealed class SelectionPlan
         budget = Math.Min(budget, sizes.Sum());
         if (options.Quota == QuotaRule.None)
         {
-            return open.Count == 0 ? [] : [new SelectionGroup(AllSources, [.. open.SelectMany(g => g.Members).Order()], budget, false)];
+            return open.Count == 0 ? [] : Parts(options, step, new SelectionGroup(AllSources, [.. open.SelectMany(g => g.Members).Order()], budget, false));
         }
         var random = new SelectionRandom(options.Seed, step).Derived(SelectionRandom.Use.Quota);
         int[] counts = SourceBudget.Share(sizes, budget, options.Quota, options.Rounding, random);
-        return open.Select((g, q) => g with { Budget = counts[q] });
+        return open.SelectMany((g, q) => Parts(options, step, g with { Budget = counts[q] }));
+    }
+
+    /// <summary>A source cut into random parts of nearly equal size that share its quota, where the options ask for it.</summary>
+    private static IEnumerable<SelectionGroup> Parts(SelectionOptions options, long step, SelectionGroup group)
+    {
+        int n = group.Members.Count;
+        int limit = options.Algorithm switch
+        {
+            SelectionAlgorithm.Partitioned => options.PartSize,
+            SelectionAlgorithm.Auto when n > options.ExactLimit => options.PartSize,
+            _ => n,
+        };
+        int parts = n == 0 ? 1 : (n + limit - 1) / limit;
+        if (parts == 1 || group.Budget == 0 || group.Budget == n)
+        {
+            return [group];
+        }
+        int[] order = new SelectionRandom(options.Seed, step).Order(SelectionRandom.Use.Parts, group.Source, n);
+        int[][] members = [.. Enumerable.Range(0, parts).Select(p => order[(int)((long)n * p / parts)..(int)((long)n * (p + 1) / parts)])];
+        int[] counts = SourceBudget.Share(Array.ConvertAll(members, m => m.Length), group.Budget);
+        return members.Select((m, p) => group with { Members = [.. m.Order().Select(i => group.Members[i])], Budget = counts[p], Part = p });
     }
 }

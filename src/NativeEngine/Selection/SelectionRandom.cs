@@ -13,6 +13,7 @@ internal readonly struct SelectionRandom(ulong seed, long step)
         Quota = 2,
         Composition = 3,
         Columns = 4,
+        Parts = 5,
     }
 
     /// <summary>Uniform in [0, 1).</summary>
@@ -24,19 +25,25 @@ internal readonly struct SelectionRandom(ulong seed, long step)
     /// <summary>A sample of <paramref name="count"/> of 0 .. total-1 without replacement, ascending (partial Fisher-Yates).</summary>
     public int[] Sample(Use use, int group, int total, int count)
     {
+        int[] sample = Order(use, group, total, count)[..count];
+        Array.Sort(sample);
+        return sample;
+    }
+
+    /// <summary>A permutation of 0 .. total-1 of which at least the first <paramref name="count"/> are drawn (default: all).</summary>
+    public int[] Order(Use use, int group, int total, int count = int.MaxValue)
+    {
         var order = new int[total];
         for (int i = 0; i < total; i++)
         {
             order[i] = i;
         }
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < Math.Min(count, total); i++)
         {
             int j = i + (int)_random.Below(Index(use, group, i), total - i);
             (order[i], order[j]) = (order[j], order[i]);
         }
-        int[] sample = order[..count];
-        Array.Sort(sample);
-        return sample;
+        return order;
     }
 
     private static ulong Index(Use use, int group, int index) => ((ulong)use << 60) | ((ulong)((uint)(group + 1) & 0x0FFF_FFFF) << 32) | (uint)index;
