@@ -82,7 +82,7 @@ internal sealed class TrainVerb : Verb
             return 0;
         }
         using var output = OutputFolder.Open(checkedOutput, resume);
-        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path), resume, Type(context), Inputs(context));
+        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path, model, data), resume, Type(context), Inputs(context));
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -123,7 +123,7 @@ internal sealed class TrainVerb : Verb
     }.Validate();
 
     // What decides the result: a checkpoint remembers it and refuses to go on with anything else.
-    private RunSettings Settings(VerbContext context, string output)
+    private RunSettings Settings(VerbContext context, string output, TrainableModel model, MixtureDataset data)
     {
         string[] irrelevant =
         [
@@ -131,6 +131,12 @@ internal sealed class TrainVerb : Verb
             "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);
+        options["content of the data (sha256)"] = ContentHash.Of(data);
+        if (model.Model.Adapter is not null)
+        {
+            // A checkpoint holds the adapter only; the weights under it must be the same ones.
+            options["content of the model (sha256)"] = ContentHash.Of(model.Model.Parameters);
+        }
         return new RunSettings(output, context.Need(_checkpointEvery), context.Need(_evalEvery), context.Need(_keepCheckpoints), options);
     }
 

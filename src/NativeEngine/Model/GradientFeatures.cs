@@ -128,11 +128,7 @@ public sealed class GradientFeatures : IDisposable
             kernels.MatMul(watched, false, direction, true, false, shift);
             var plus = PerturbedLosses(kept, shift, _options.Radius, batch, workspace);
             var minus = PerturbedLosses(kept, shift, -_options.Radius, batch, workspace);
-            var scalars = new float[batch.Sequences];
-            for (int i = 0; i < scalars.Length; i++)
-            {
-                scalars[i] = (float)((plus[i] - minus[i]) / (2.0 * _options.Radius) / _options.Directions);
-            }
+            float[] scalars = [.. CentralDifferences(plus, minus, _options.Radius).Select(x => (float)(x / _options.Directions))];
             _model.Device.Upload<float>(scalars, g);
             kernels.MatMul(g, false, direction.Reshape(1, Dimension), false, true, features);
         }
@@ -195,7 +191,18 @@ public sealed class GradientFeatures : IDisposable
         return weights;
     }
 
-    /// <summary>The mean of each sequence's losses, summed in double in ascending order.</summary>
+    /// <summary>g_i = (L_i(theta + eps z) - L_i(theta - eps z)) / (2 eps).</summary>
+    internal static double[] CentralDifferences(ReadOnlySpan<double> plus, ReadOnlySpan<double> minus, double radius)
+    {
+        var g = new double[plus.Length];
+        for (int i = 0; i < g.Length; i++)
+        {
+            g[i] = (plus[i] - minus[i]) / (2 * radius);
+        }
+        return g;
+    }
+
+    /// <summary>The mean of each sequence's losses, summed in double in ascending order; 0 for a sequence without any.</summary>
     internal static double[] SequenceMeans(ReadOnlySpan<float> losses, ReadOnlySpan<int> labelOffsets)
     {
         var means = new double[labelOffsets.Length - 1];
@@ -206,7 +213,7 @@ public sealed class GradientFeatures : IDisposable
             {
                 sum += losses[r];
             }
-            means[s] = sum / (labelOffsets[s + 1] - labelOffsets[s]);
+            means[s] = sum / Math.Max(1, labelOffsets[s + 1] - labelOffsets[s]);
         }
         return means;
     }

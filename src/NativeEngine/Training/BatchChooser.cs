@@ -57,6 +57,12 @@ internal sealed class BatchChooser : IDisposable
             Array.Fill(ones, 1f);
             return new ChosenBatch(pool, ones, 0, double.NaN);
         }
+        if (result.Indices.Count == 0)
+        {
+            throw new EngineException(ErrorKind.Numerical,
+                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {result.Dropped.Count} of them have a feature that is not finite",
+                "lower the learning rate");
+        }
         return new ChosenBatch(
             [.. result.Indices.Select(i => pool[i])],
             [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],

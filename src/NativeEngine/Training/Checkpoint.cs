@@ -16,9 +16,13 @@ public static class Checkpoint
     private const string Prefix = "checkpoint-";
     private const string StateName = "state.json";
 
-    /// <summary>Saves after a step; an existing checkpoint of that step is replaced. Returns the folder.</summary>
+    /// <summary>
+    /// Saves after a step; an existing checkpoint of that step is replaced. Returns the folder. Errors: Numerical naming the tensor when a
+    /// trained parameter is not finite, so that no run can be continued from there.
+    /// </summary>
     public static string Save(string output, Trainer trainer, IReadOnlyDictionary<string, string> options)
     {
+        trainer.RequireFinite();
         string folder = Path.Combine(output, string.Create(CultureInfo.InvariantCulture, $"{Prefix}{trainer.StepsDone:D6}"));
         AtomicFolder.Publish(
             folder,
@@ -41,11 +45,7 @@ public static class Checkpoint
     /// </summary>
     public static string? FindNewest(string output, Action<string> say)
     {
-        if (!Directory.Exists(output))
-        {
-            return null;
-        }
-        foreach (string folder in Directory.GetDirectories(output, Prefix + "*").OrderDescending(StringComparer.Ordinal))
+        foreach (var (folder, _) in NewestFirst(output))
         {
             string? wrong = AtomicFolder.Verify(folder);
             if (wrong is null)
@@ -64,13 +64,14 @@ public static class Checkpoint
     public static void Restore(string folder, Trainer trainer, IReadOnlyDictionary<string, string> options)
     {
         var state = StrictJson.Load(Path.Combine(folder, StateName));
-        foreach (var (name, saved) in state.Require("options").Members())
+        var saved = state.Require("options").Members().ToDictionary(o => o.Name, o => o.Value.AsString());
+        foreach (string name in saved.Keys.Union(options.Keys).Order(StringComparer.Ordinal))
         {
-            string now = options.GetValueOrDefault(name, "nothing");
-            if (saved.AsString() != now)
+            string before = saved.GetValueOrDefault(name, "nothing"), now = options.GetValueOrDefault(name, "nothing");
+            if (before != now)
             {
                 throw new EngineException(ErrorKind.Usage,
-                    $"{folder} was made with {name} = {saved.AsString()}, this run has {now}", "resume with the options of the first run, or choose another --output");
+                    $"{folder} was made with {name} = {before}, this run has {now}", "resume with the options and the files of the first run, or choose another --output");
             }
         }
         ReadSet(Path.Combine(folder, "parameters.safetensors"), trainer.Trained);
@@ -84,15 +85,29 @@ public static class Checkpoint
         trainer.Position = new SamplerPosition(state.RequireInt("epoch", 0), state.RequireInt("offset", 0));
     }
 
-    /// <summary>Deletes all but the newest <paramref name="keep"/> checkpoints.</summary>
-    public static void Prune(string output, int keep)
+    /// <summary>
+    /// Deletes all but the newest <paramref name="keep"/> checkpoints up to the step just saved. Those of later steps go too: the run was
+    /// continued from before them because they are damaged, and its own will take their place.
+    /// </summary>
+    public static void Prune(string output, int keep, long stepsDone)
     {
-        foreach (string folder in Directory.GetDirectories(output, Prefix + "*").OrderDescending(StringComparer.Ordinal).Skip(keep))
+        int seen = 0;
+        foreach (var (folder, step) in NewestFirst(output))
         {
-            Directory.Delete(folder, recursive: true);
+            if (step > stepsDone || ++seen > keep)
+            {
+                Directory.Delete(folder, recursive: true);
+            }
         }
         TemporaryName.DeleteLeftovers(output);
     }
+
+    private static IEnumerable<(string Folder, long Step)> NewestFirst(string output) =>
+        !Directory.Exists(output) ? []
+        : Directory.GetDirectories(output, Prefix + "*")
+            .Select(folder => (folder, long.TryParse(Path.GetFileName(folder)[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step) ? step : -1))
+            .Where(c => c.Item2 >= 0)
+            .OrderByDescending(c => c.Item2);
 
     private static void WriteSet(string path, ParameterSet set) =>
         SafetensorsWriter.Write(

@@ -51,6 +51,9 @@ public sealed class MetricsLog : IDisposable
         _file.Flush();
     }
 
+    /// <summary>Forces what was appended to disk.</summary>
+    public void FlushToDisk() => _file.Flush(flushToDisk: true);
+
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
 

@@ -90,6 +90,16 @@ public sealed class Trainer : IDisposable
             chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
     }
 
+    /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
+    public void RequireFinite()
+    {
+        _model.Device.Kernels.SumOfSquares(Trained.Flat, _sumOfSquares.View);
+        if (!float.IsFinite(_model.Device.Download(_sumOfSquares.View)[0]) && NotFinite(Trained, "") is { } place)
+        {
+            throw new EngineException(ErrorKind.Numerical, $"after step {StepsDone}: {place}", "lower the learning rate");
+        }
+    }
+
     /// <summary>Writes the selector's history.</summary>
     public void SaveSelector(string path) => _chooser.Save(path, StepsDone);
 
@@ -175,22 +185,24 @@ public sealed class Trainer : IDisposable
             device.Kernels.Fill(1, _scale.View);
         }
         double norm = Math.Sqrt(device.Download(_sumOfSquares.View)[0]);
-        return double.IsFinite(norm) ? norm : throw NotFinite(norm);
+        return double.IsFinite(norm) ? norm
+            : throw new EngineException(ErrorKind.Numerical,
+                $"step {StepsDone + 1}: {NotFinite(Gradients, "the gradient of ") ?? $"the gradient's norm is {norm}"}", "lower the learning rate");
     }
 
-    private EngineException NotFinite(double norm)
+    /// <summary>Names the first element that is not finite, or null.</summary>
+    private string? NotFinite(ParameterSet set, string what)
     {
-        foreach (var entry in Gradients.Layout.Entries)
+        foreach (var entry in set.Layout.Entries)
         {
-            var values = _model.Device.Download(Gradients.View(entry));
+            var values = _model.Device.Download(set.View(entry));
             int at = Array.FindIndex(values, v => !float.IsFinite(v));
             if (at >= 0)
             {
-                return new EngineException(ErrorKind.Numerical,
-                    $"step {StepsDone + 1}: element {at} of the gradient of {entry.Name} is {values[at]}", "lower the learning rate");
+                return $"element {at} of {what}{entry.Name} is {values[at]}";
             }
         }
-        return new EngineException(ErrorKind.Numerical, $"step {StepsDone + 1}: the gradient's norm is {norm}", "lower the learning rate");
+        return null;
     }
 
     private int[] CountSources(int[] examples)

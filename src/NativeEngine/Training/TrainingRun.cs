@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
+using NativeEngine.Formats;
 using NativeEngine.Model;
 
 namespace NativeEngine.Training;
@@ -42,6 +43,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
     /// <summary>Trains from where the trainer stands to the last step, evaluates, and leaves a final checkpoint.</summary>
     public RunResult Run(CancellationToken cancellation)
     {
+        TemporaryName.DeleteLeftovers(settings.Output);
         using var metrics = new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone);
         long tokens = 0, saved = trainer.StepsDone > 0 ? trainer.StepsDone : -1;
         double seconds = 0, selecting = 0, loss = metrics.LastLoss;
@@ -80,9 +82,11 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             if (saved != trainer.StepsDone)
             {
+                // The lines up to a checkpoint must outlive a power failure that it outlives.
+                metrics.FlushToDisk();
                 string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
                 saved = trainer.StepsDone;
-                Checkpoint.Prune(settings.Output, settings.KeepCheckpoints);
+                Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);
                 OnCheckpoint?.Invoke(folder);
             }
         }
