@@ -3,19 +3,22 @@ namespace NativeEngine.Devices.Cpu;
 /// <summary>
 /// The serial matrix product on strided operands: C[m,n] (+)= A B with A(i,p) = a[i*aRow + p*aStep], B(p,j) = b[p*bStep + j*bColumn], C row-major
 /// with row length ldc. Every transpose is a choice of strides. B is packed into panels of a tile's width; A is read in
-/// place by broadcasts (packing it as well was measured 5 to 25 % slower at 96 to 1024 columns).
+/// place by broadcasts (packing it too was measured 5 to 25 % slower at 96 to 1024 columns).
 /// </summary>
 internal static unsafe partial class Gemm<L>
     where L : unmanaged, ILanes<L>
 {
-    /// <summary>Steps of k per packed panel: a panel of 32 columns is then 32 KiB.</summary>
-    private const long StepBlock = 256;
+    /// <summary>
+    /// Steps of k per packed panel. Every further block reads and writes C once more; at 1024 that cost is below the panel's (128 KiB, from the
+    /// second-level cache).
+    /// </summary>
+    private const long StepBlock = 1024;
 
-    /// <summary>Columns packed at a time: 2 MiB of B.</summary>
-    private const long ColumnBlock = 2048;
+    /// <summary>Columns packed at a time: at most 4 MiB of B.</summary>
+    private const long ColumnBlock = 1024;
 
-    /// <summary>Rows of A that stay in the second-level cache while all panels pass: 192 KiB.</summary>
-    private const long RowBlock = 192;
+    /// <summary>Rows of A that stay in the second-level cache while all panels pass: at most 480 KiB.</summary>
+    private const long RowBlock = 120;
 
     private const long MaximumTile = 12 * 32;
 
@@ -172,12 +175,17 @@ internal static unsafe partial class Gemm<L>
             }
             else
             {
-                for (long j = 0; j < width; j++)
+                // A few steps at a time, so that the part of the panel being written stays in the first-level cache.
+                for (long first = 0; first < steps; first += 64)
                 {
-                    float* line = source + (j * bColumn);
-                    for (long p = 0; p < steps; p++)
+                    long last = Math.Min(first + 64, steps);
+                    for (long j = 0; j < width; j++)
                     {
-                        panel[(p * width) + j] = j < valid ? line[p * bStep] : 0f;
+                        float* line = source + (j * bColumn);
+                        for (long p = first; p < last; p++)
+                        {
+                            panel[(p * width) + j] = j < valid ? line[p * bStep] : 0f;
+                        }
                     }
                 }
             }
