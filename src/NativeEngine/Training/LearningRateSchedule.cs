@@ -12,7 +12,7 @@ public enum ScheduleShape
 }
 
 /// <summary>
-/// Learning rate of a step: rises linearly over the warm-up steps (step s of W uses peak (s+1)/W), then falls to floor * peak at the last step.
+/// Learning rate of a step: rises linearly over the warm-up steps (step s of W uses peak (s+1)/W), then falls towards floor * peak, which it would reach at step = Steps.
 /// </summary>
 /// <param name="Peak">Largest learning rate.</param>
 /// <param name="Steps">Steps of the whole run.</param>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Formats;
@@ -37,31 +36,4 @@ internal static class Expect
 internal sealed class FactWithFullDeviceAttribute : FactAttribute
 {
     public FactWithFullDeviceAttribute() => Skip = File.Exists("/dev/full") ? null : "needs /dev/full";
-}
-
-/// <summary>A test against NumPy itself; skipped, and printed as skipped, where there is none.</summary>
-[AttributeUsage(AttributeTargets.Method)]
-internal sealed class FactWithNumPyAttribute : FactAttribute
-{
-    public FactWithNumPyAttribute() => Skip = Python("import numpy") is null ? "needs python3 with numpy" : null;
-
-    /// <summary>Runs a Python program; its output, or null when Python is missing or it failed.</summary>
-    public static string? Python(string program, params string[] arguments)
-    {
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo("python3", ["-c", program, .. arguments])
-            {
-                RedirectStandardOutput = true,
-                RedirectStandardError = true,
-            })!;
-            string output = process.StandardOutput.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0 ? output : null;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return null;
-        }
-    }
 }

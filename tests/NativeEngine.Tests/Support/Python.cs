@@ -11,13 +11,18 @@ public static class Python
     public static string? Command => _command.Value;
 
     /// <summary>Runs a script of the repository and returns its stdout; a failure fails the test with its stderr.</summary>
-    public static string Run(string script, params string[] args)
+    public static string Run(string script, params string[] args) => RunCommand(script, [RepositoryPaths.InRepository(script), .. args]);
+
+    /// <summary>Runs a program given as text.</summary>
+    public static string RunText(string program, params string[] args) => RunCommand("a program", ["-c", program, .. args]);
+
+    private static string RunCommand(string what, string[] args)
     {
-        using var process = Start(Command ?? throw new InvalidOperationException("no Python"), [RepositoryPaths.InRepository(script), .. args]);
+        using var process = Start(Command ?? throw new InvalidOperationException("no Python"), args);
         var stderr = process.StandardError.ReadToEndAsync();
         string stdout = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{script} ended with {process.ExitCode}\n{stderr.Result}");
+        Assert.True(process.ExitCode == 0, $"{what} ended with {process.ExitCode}\n{stderr.Result}");
         return stdout;
     }
 
@@ -46,4 +51,10 @@ public static class Python
 public sealed class TheoryWithPythonAttribute : TheoryAttribute
 {
     public TheoryWithPythonAttribute() => Skip = Python.Command is null ? "needs a python3 with numpy" : null;
+}
+
+/// <summary>A test that needs a Python with numpy; skipped, and printed as skipped, where there is none.</summary>
+public sealed class FactWithPythonAttribute : FactAttribute
+{
+    public FactWithPythonAttribute() => Skip = Python.Command is null ? "needs a python3 with numpy" : null;
 }
