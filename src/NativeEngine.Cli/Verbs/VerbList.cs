@@ -46,6 +46,7 @@ internal static class VerbList
             new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
                 new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
             new TrainVerb(),
+            new FeaturesVerb(),
             new EvalVerb(),
             new GenerateVerb(),
             new DoctorVerb(),

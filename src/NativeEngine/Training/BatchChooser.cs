@@ -19,13 +19,15 @@ internal sealed class BatchChooser : IDisposable
     private readonly TrainOptions _options;
     private readonly SelectionOptions _coreset;
     private readonly Workspace _workspace;
+    private readonly Action? _measured;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
     private readonly CoresetSelector? _selector;
 
-    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace)
+    // Measured is called between the features and the selection, so that their peaks are not taken for one.
+    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null)
     {
-        (_model, _data, _options, _workspace) = (model, data, options, workspace);
+        (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
         _coreset = options.Coreset with
         {
             Budget = options.Batch,
@@ -100,12 +102,13 @@ internal sealed class BatchChooser : IDisposable
         int[] candidates = [.. plan.Candidates.Select(i => pool[i])];
         using var scope = _workspace.Open();
         var features = _workspace.Floats(candidates.Length, _features!.Dimension);
-        foreach (var part in BatchPacker.Split(_data, candidates, _options.FeatureTokens))
+        foreach (var part in BatchPacker.Split(_data, candidates, _options.FeaturePassTokens(_data, pool)))
         {
             var (first, count) = part.GetOffsetAndLength(candidates.Length);
             using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, candidates.AsSpan()[part]));
             _features.Compute(batch, features.Slice(first, count), _workspace);
         }
+        _measured?.Invoke();
         return _selector.Select(plan, features, cancellation);
     }
 

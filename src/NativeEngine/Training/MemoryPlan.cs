@@ -1,16 +1,17 @@
 using NativeEngine.Data;
 using NativeEngine.Model;
+using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
 /// <summary>
-/// Device memory a training run will take, in bytes, told before it starts. Weights and states are exact; activations follow from the number of
-/// tokens trained at once, which is taken from the run's own first pools.
+/// Device memory a training run will take, in bytes, told before it starts. Weights and states are exact; activations follow from the tokens
+/// that the run's own first pools give to each pass: those of kept sources exactly, those of the other sources by their mean length.
 /// </summary>
 /// <param name="Parameters">Weights, adapters included.</param>
 /// <param name="Gradients">Gradients of what is trained.</param>
 /// <param name="OptimizerState">Moments of the optimiser.</param>
-/// <param name="Activations">Largest forward and backward pass.</param>
+/// <param name="Activations">The largest of the forward and backward pass, the feature pass, and the selection.</param>
 public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerState, long Activations)
 {
     private const int PoolsSampled = 32;
@@ -23,20 +24,36 @@ public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerS
     {
         long trained = (model.Adapter?.Parameters ?? model.Parameters).Layout.Length * sizeof(float);
         long weights = (model.Parameters.Layout.Length + (model.Adapter?.Parameters.Layout.Length ?? 0)) * sizeof(float);
-        int moments = options.Optimizer.Kind == OptimizerKind.AdamW ? 2 : 1;
+        int moments = options.Optimizer.Kind == OptimizerKind.AdamW ? 2 : 1, rank = model.Adapter?.Rank ?? 0;
+        var coreset = options.Coreset with
+        {
+            Budget = options.Batch,
+            KeptSources = options.SmallSources.Apply(data.SourceSizes, options.Pool),
+            Seed = options.Seed,
+        };
+        using var features = options.Selection == BatchSelection.Colm ? new GradientFeatures(model, options.Features) : null;
         var sampler = new PoolSampler(data.Count, options.Pool, options.Seed);
         long activations = 0;
         for (int p = 0; p < Math.Min(PoolsSampled, options.Steps); p++)
         {
             var pool = sampler.Next();
-            long tokens = pool.Sum(i => data.Tokens(i).Length - 1L), labels = pool.Sum(i => (long)data.LabelCount(i));
-            double share = options.Selection == BatchSelection.Full ? 1 : (double)options.Batch / options.Pool;
-            if (options.MicroBatchTokens > 0)
+            var plan = options.Selection is BatchSelection.Composition or BatchSelection.Colm
+                ? SelectionPlan.Create(coreset, Array.ConvertAll(pool, data.SourceOf), p)
+                : null;
+            var (tokens, labels) = Trained(data, pool, plan, options);
+            if (options.MicroBatchTokens > 0 && options.MicroBatchTokens < tokens)
             {
-                share = Math.Min(share, (double)options.MicroBatchTokens / tokens);
+                (tokens, labels) = (options.MicroBatchTokens, labels * options.MicroBatchTokens / tokens);
             }
-            activations = Math.Max(
-                activations, ActivationBytes(model.Config, (long)(tokens * share), (long)(labels * share), options.CheckpointActivations, model.Adapter?.Rank ?? 0));
+            long history = features is null || !options.NormalizeFeatures ? 0 : moments * features.Dimension * sizeof(float);
+            activations = Math.Max(activations, history + ActivationBytes(model.Config, (long)tokens, (long)labels, options.CheckpointActivations, rank));
+            if (features is not null)
+            {
+                int[] candidates = [.. plan!.Candidates.Select(i => pool[i])];
+                activations = Math.Max(activations, SelectionMemory.PeakBytes(plan, features.Dimension, options.NormalizeFeatures));
+                activations = Math.Max(activations,
+                    history + (candidates.Length * features.Dimension * sizeof(float)) + FeatureBytes(model, data, candidates, options.Features.Kind, options.FeaturePassTokens(data, pool)));
+            }
         }
         return new MemoryPlan(weights, trained, moments * trained, activations);
     }
@@ -59,6 +76,28 @@ public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerS
         return sizeof(float) * (streams + Math.Max(beforeHead + head, (blocks * kept * tokens) + block) + (2 * labels));
     }
 
+    /// <summary>Bytes of scratch that <see cref="GradientFeatures.Compute"/> takes at its peak for N tokens of which R have a loss.</summary>
+    public static long FeatureBytes(LlamaConfig config, FeatureKind kind, long tokens, long labels, int loraRank = 0)
+    {
+        long c = config.HiddenSize, q = config.QuerySize, kv = config.KeyValueSize, i = config.IntermediateSize, h = config.Heads;
+        long chunk = Math.Min(labels, Math.Max(64, (1 << 20) / config.VocabularySize)) * config.VocabularySize;
+        long prefix = tokens * (2 + c + (2 * q) + (2 * kv) + h + c + (2 * i));
+        if (kind == FeatureKind.Hidden)
+        {
+            return sizeof(float) * prefix;
+        }
+        if (kind == FeatureKind.ZerothOrder)
+        {
+            long held = (tokens * (1 + c + q + (2 * kv) + c + loraRank + kv)) + (kv * Math.Max(c, loraRank));
+            long pass = (tokens * (kv + q + h + c)) + labels + Math.Max(tokens * (1 + c + (2 * i)), (labels * ((2 * c) + 1)) + chunk);
+            return sizeof(float) * Math.Max(prefix, held + pass);
+        }
+        long kept = tokens * ((2 * c) + 2 + (2 * q) + (2 * kv) + h + c + (2 * i));
+        long head = (labels * ((3 * c) + 1)) + chunk;
+        long backward = tokens * (kv + Math.Max(i + Math.Max(i, 2 * c), Math.Max(q, c + loraRank)));
+        return sizeof(float) * (kept + labels + Math.Max(head, backward));
+    }
+
     /// <summary>Refuses a run that cannot fit. Errors: WillNotFit with need, have and ways out.</summary>
     public void RequireFits(long limit)
     {
@@ -68,5 +107,49 @@ public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerS
                 $"this run needs about {Total:N0} bytes (weights {Parameters:N0}, gradients {Gradients:N0}, optimiser {OptimizerState:N0}, activations {Activations:N0}), {limit:N0} are allowed",
                 "train fewer tokens at once (--batch, --seq-len or --micro-batch-tokens), recompute activations (--checkpoint-activations), or raise --max-memory");
         }
+    }
+
+    /// <summary>Tokens and labels of the mini-batch, or what is to be expected of it.</summary>
+    private static (double Tokens, double Labels) Trained(MixtureDataset data, int[] pool, SelectionPlan? plan, TrainOptions options)
+    {
+        if (plan is null)
+        {
+            double share = options.Selection == BatchSelection.Full ? 1 : (double)options.Batch / options.Pool;
+            return Sum(pool, share);
+        }
+        var (tokens, labels) = Sum(plan.Kept.Select(i => pool[i]), 1);
+        foreach (var group in plan.Groups.Where(g => !g.Kept && g.Budget > 0))
+        {
+            var (t, l) = Sum(group.Members.Select(i => pool[i]), (double)group.Budget / group.Members.Count);
+            (tokens, labels) = (tokens + t, labels + l);
+        }
+        return (tokens, labels);
+
+        (double, double) Sum(IEnumerable<int> examples, double share)
+        {
+            double t = 0, l = 0;
+            foreach (int i in examples)
+            {
+                t += data.Tokens(i).Length - 1;
+                l += data.LabelCount(i);
+            }
+            return (t * share, l * share);
+        }
+    }
+
+    private static long FeatureBytes(LlamaModel model, MixtureDataset data, int[] candidates, FeatureKind kind, int passTokens)
+    {
+        long most = 0;
+        foreach (var part in BatchPacker.Split(data, candidates, passTokens))
+        {
+            long tokens = 0, labels = 0;
+            foreach (int i in candidates[part])
+            {
+                tokens += data.Tokens(i).Length - 1;
+                labels += data.LabelCount(i);
+            }
+            most = Math.Max(most, FeatureBytes(model.Config, kind, tokens, labels, model.Adapter?.Rank ?? 0));
+        }
+        return most;
     }
 }

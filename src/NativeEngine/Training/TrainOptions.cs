@@ -1,3 +1,4 @@
+using NativeEngine.Data;
 using NativeEngine.Model;
 using NativeEngine.Selection;
 
@@ -64,7 +65,10 @@ public sealed record TrainOptions
     /// <summary>Most tokens in one forward and backward pass; 0 trains the mini-batch in one pass. The loss does not change.</summary>
     public int MicroBatchTokens { get; init; }
 
-    /// <summary>Most tokens in one forward pass for features.</summary>
+    /// <summary>
+    /// Most tokens in one pass for features; besides, such a pass takes no more than <see cref="MicroBatchTokens"/> nor than the batch's share
+    /// of the pool's tokens, so that choosing never needs more activations than training. Features do not change.
+    /// </summary>
     public int FeatureTokens { get; init; } = 4096;
 
     /// <summary>Recompute a block's activations in the backward pass.</summary>
@@ -72,6 +76,17 @@ public sealed record TrainOptions
 
     /// <summary>Seed of the data order, of random choices and of the directions.</summary>
     public ulong Seed { get; init; } = 1;
+
+    /// <summary>Tokens in one pass for features of a pool.</summary>
+    internal int FeaturePassTokens(MixtureDataset data, ReadOnlySpan<int> pool)
+    {
+        long tokens = 0;
+        foreach (int example in pool)
+        {
+            tokens += data.Tokens(example).Length - 1;
+        }
+        return (int)Math.Clamp(tokens * Batch / Pool, 1, MicroBatchTokens > 0 ? Math.Min(MicroBatchTokens, FeatureTokens) : FeatureTokens);
+    }
 
     /// <summary>The schedule these options describe.</summary>
     public LearningRateSchedule LearningRates() =>

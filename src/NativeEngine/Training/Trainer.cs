@@ -36,7 +36,7 @@ public sealed class Trainer : IDisposable
         _sampler = new PoolSampler(data.Count, options.Pool, options.Seed);
         Optimizer = Optimizer.Create(Trained, options.Optimizer);
         _workspace = new Workspace(model.Device);
-        _chooser = new BatchChooser(model, data, options, _workspace);
+        _chooser = new BatchChooser(model, data, options, _workspace, MeasurePeak);
         _schedule = options.LearningRates();
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
