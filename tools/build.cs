@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kills [N]
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Xml.Linq;
@@ -7,6 +7,8 @@ return args switch
 {
     ["build"] => Build(),
     ["test"] => Test(),
+    ["kills"] => Kills("20"),
+    ["kills", var count] => Kills(count),
     ["check"] => First(Build, Format, Test),
     _ => Usage(),
 };
@@ -29,6 +31,13 @@ static int Test()
     {
         results.Delete(recursive: true);
     }
+}
+
+// Kills a training run N times at random moments, half of them while a checkpoint is being saved, and compares what it ends with.
+static int Kills(string count)
+{
+    Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
+    return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
 }
 
 static int Summarize(DirectoryInfo results, int code)
@@ -62,7 +71,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kills [N]");
     return 2;
 }
 

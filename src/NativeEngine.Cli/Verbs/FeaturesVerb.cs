@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Model;
@@ -48,6 +49,11 @@ internal sealed class FeaturesVerb : Verb
         }
         var data = _fields.Load(
             context, context.Need(_data), model.Tokenizer, DatasetOptions.Training(length, context.Need(_lossOn) == "all" ? LossOn.All : LossOn.Completion));
+        if (sources is not null && data.Sources.FirstOrDefault(name => name.Length == 0 || name != name.Trim() || name.AsSpan().ContainsAny('\n', '\r')) is { } odd)
+        {
+            throw new EngineException(ErrorKind.BadInput,
+                $"the source name {JsonEncodedText.Encode(odd)} does not fit a line of {sources}", "rename that source, or leave --sources-output out");
+        }
         var options = new FeatureOptions(
             context.Need(_kind) switch { "zo" => FeatureKind.ZerothOrder, "hidden" => FeatureKind.Hidden, _ => FeatureKind.Gradient },
             context.Need(_directions), context.Need(_radius), context.Seed);

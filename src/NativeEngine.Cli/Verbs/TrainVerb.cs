@@ -72,6 +72,10 @@ internal sealed class TrainVerb : Verb
         }
         var data = TrainingData.Load(context, _fields, context.Need(_data), model.Tokenizer, length, context.Need(_lossOn) == "all" ? LossOn.All : LossOn.Completion);
         var evaluation = TrainingData.LoadEvaluation(context, _fields, context.Need(_data), context.Get(_evalData), model.Tokenizer, model.Model.Config.ContextLength);
+        if (evaluation is not null && data.Sources.Except(evaluation.Sources).ToList() is { Count: > 0 } unseen)
+        {
+            context.Talk.Warn($"the held-out data has no example of {string.Join(", ", unseen)}");
+        }
         var plan = MemoryPlan.Of(model.Model, data, options);
         context.Talk.Info($"{model.Origin}: {model.Model.Config.ParameterCount:N0} parameters; memory about {ByteSize.Format(plan.Total)}, of which activations {ByteSize.Format(plan.Activations)}");
         plan.RequireFits(context.MaxMemory);

@@ -65,7 +65,8 @@ public static class Checkpoint
     {
         var state = StrictJson.Load(Path.Combine(folder, StateName));
         var saved = state.Require("options").Members().ToDictionary(o => o.Name, o => o.Value.AsString());
-        foreach (string name in saved.Keys.Union(options.Keys).Order(StringComparer.Ordinal))
+        // Options first; a hash of some content, whose name has spaces, says the least.
+        foreach (string name in saved.Keys.Union(options.Keys).OrderBy(n => n.Contains(' ', StringComparison.Ordinal)).ThenBy(n => n, StringComparer.Ordinal))
         {
             string before = saved.GetValueOrDefault(name, "nothing"), now = options.GetValueOrDefault(name, "nothing");
             if (before != now)
