@@ -14,6 +14,10 @@ public sealed class LlamaModel : IDisposable
     private readonly Tensor<float> _embedding, _embeddingGradient;
     private readonly bool _frozen;
 
+    // What a gradient step keeps of each layer: its tensors change from step to step, the arrays do not.
+    private readonly Tensor<float>[] _streams;
+    private readonly BlockActivations[] _kept;
+
     /// <summary>
     /// A model over existing weights. <paramref name="gradients"/> has the layout of the weights when all are trained, and is null when none
     /// is; with an adapter the weights are frozen and the adapter's own gradients are used. The model owns none of them.
@@ -37,6 +41,8 @@ public sealed class LlamaModel : IDisposable
         {
             _blocks[l] = new LlamaBlock(this, l);
         }
+        _streams = new Tensor<float>[config.Layers + 1];
+        _kept = new BlockActivations[config.Layers];
         _head = new LlamaHead(this);
         _embedding = parameters["model.embed_tokens.weight"];
         _embeddingGradient = GradientOf("model.embed_tokens.weight");
@@ -87,8 +93,7 @@ public sealed class LlamaModel : IDisposable
     {
         using var scope = workspace.Open();
         long n = batch.TokenCount;
-        var streams = new Tensor<float>[Config.Layers + 1];
-        var kept = new BlockActivations[Config.Layers];
+        var (streams, kept) = (_streams, _kept);
         streams[0] = workspace.Floats(n, Config.HiddenSize);
         Device.Kernels.GatherRows(_embedding, batch.Tokens, streams[0]);
         for (int l = 0; l < Config.Layers; l++)

@@ -1,0 +1,8 @@
+namespace NativeEngine.Benchmarks.Works;
+
+/// <summary>Something that can be run again and again and always does the same work.</summary>
+public interface IWork : IDisposable
+{
+    /// <summary>One run, finished on return.</summary>
+    void Run();
+}
