@@ -10,14 +10,14 @@ internal sealed class GoalRows(GoalsOptions options, string folder)
 {
     // CoLM's own function (torch.cdist, submodlib) and the best combination of peers (torch.pdist, a lazy greedy), divided by the goal, as they
     // were measured together on a Zen 4 of two cores: 0.0207 and 0.0019 s against 0.0003 s at N = 128, and so on.
-    private static readonly (int Rows, double Colm, double? Best)[] SelectionGoals =
+    private static readonly (int Rows, double Colm, double? Best)[] _selectionGoals =
     [
         (128, 0.0207 / 0.0003, 0.0019 / 0.0003), (512, 0.293 / 0.0040, 0.027 / 0.0040), (2048, 4.96 / 0.060, 0.53 / 0.060),
         (8192, 85.3 / 1.0, 11.3 / 1.0), (16384, 320 / 4.0, null),
     ];
 
     // A step: the ratios as the goals state them. Forward only: PyTorch's 177, 505 and 439 ms against 125, 350 and 300 ms.
-    private static readonly (TrainingShape Shape, double Step, double Forward)[] TrainingGoals =
+    private static readonly (TrainingShape Shape, double Step, double Forward)[] _trainingGoals =
         [(TrainingShape.Bytes, 1.4, 177.0 / 125), (TrainingShape.Words, 1.7, 505.0 / 350), (TrainingShape.Gpt2, 1.8, 439.0 / 300)];
 
     private const int Columns = 2560;
@@ -39,7 +39,7 @@ internal sealed class GoalRows(GoalsOptions options, string folder)
     private IEnumerable<GoalRow> Selection()
     {
         int most = options.Quick ? 128 : options.Large ? int.MaxValue : 2048;
-        foreach (var (rows, colm, best) in SelectionGoals.Where(g => g.Rows <= most))
+        foreach (var (rows, colm, best) in _selectionGoals.Where(g => g.Rows <= most))
         {
             yield return Select(rows, "CoLM's function", "colm", colm);
             if (best is { } ratio)
@@ -68,7 +68,7 @@ internal sealed class GoalRows(GoalsOptions options, string folder)
 
     private IEnumerable<GoalRow> Training()
     {
-        var goals = options.Quick ? [(Shape: TrainingShape.Tiny, Step: 1.4, Forward: 1.4)] : TrainingGoals;
+        var goals = options.Quick ? [(Shape: TrainingShape.Tiny, Step: 1.4, Forward: 1.4)] : _trainingGoals;
         foreach (var (shape, step, forward) in goals)
         {
             yield return Train(shape, TrainingPart.Step, "forward + backward + AdamW", step, 3);
