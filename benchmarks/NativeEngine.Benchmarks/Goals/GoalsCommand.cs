@@ -33,19 +33,20 @@ internal static class GoalsCommand
         Console.WriteLine($"roofs: {roofs.FmaGflops:0} GFLOP/s, min+fma {roofs.MinFmaGterms:0.0} G terms/s, copy {roofs.CopyGigabytes:0.0} GB/s");
 
         var folder = Directory.CreateTempSubdirectory("nengine-goals-");
+        string output = options.Output ?? Path.Combine(repository, "benchmarks", "results", machine.Folder);
         var results = new List<GoalResult>();
         try
         {
             var rows = new GoalRows(options, folder.FullName);
             foreach (var row in rows.All())
             {
-                results.Add(Say(Measure(row, options, peer, roofs)));
+                Add(Measure(row, options, peer, roofs));
             }
             if (options.Only.Contains("process"))
             {
                 foreach (var result in new FreshProcess(options, peer, repository, rows.FeatureFile(128)).Measure())
                 {
-                    results.Add(Say(result));
+                    Add(result);
                 }
             }
         }
@@ -53,9 +54,20 @@ internal static class GoalsCommand
         {
             folder.Delete(recursive: true);
         }
-        string output = options.Output ?? Path.Combine(repository, "benchmarks", "results", machine.Folder);
-        new GoalsReport(options, machine, load, peer, roofs, results).Write(output);
+        var report = Report();
+        Console.WriteLine(report.Disturbance.Length == 0 ? "clean" : $"DISTURBED: {report.Disturbance}");
+        Console.WriteLine($"written: {Path.Combine(output, report.Name)}.md and .json");
         return 0;
+
+        GoalsReport Report() => new(options, machine, load, peer, roofs, results);
+
+        // Written line by line: a run that is stopped leaves what it measured.
+        void Add(GoalResult result)
+        {
+            Console.WriteLine($"   {GoalsReport.Line(result)}");
+            results.Add(result);
+            Report().Write(output);
+        }
     }
 
     private static GoalResult Measure(GoalRow row, GoalsOptions options, Peer peer, Roofs roofs)
@@ -110,12 +122,6 @@ internal static class GoalsCommand
         : peer.Missing.Length > 0 ? peer.Missing
         : row.PeerUsesBlas && !peer.HasFastBlas ? "the peer has no optimised BLAS (--blas)"
         : "";
-
-    private static GoalResult Say(GoalResult result)
-    {
-        Console.WriteLine($"   {GoalsReport.Line(result)}");
-        return result;
-    }
 
     // The sources lie in benchmarks/NativeEngine.Benchmarks/Goals.
     private static string Repository([CallerFilePath] string file = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(file)!, "..", "..", ".."));

@@ -11,7 +11,7 @@ internal sealed class GoalsReport(
     private readonly (double Others, double Stolen) _taken = load.Taken();
 
     /// <summary>Why the figures are not clean; empty when they are.</summary>
-    private string Disturbance
+    public string Disturbance
     {
         get
         {
@@ -36,18 +36,20 @@ internal sealed class GoalsReport(
     public static string Line(GoalResult r) =>
         $"{r.Name}: {Figure(r.Ours, r.Unit)}, peer {(r.Peer is null ? "-" : Figure(r.Peer, r.Unit))}, {Ratio(r)}, {Share(r)}, goal {Goal(r)}: {r.Verdict}";
 
+    /// <summary>goals; with fewer sections these too, so that a part never takes the whole's place.</summary>
+    public string Name =>
+        options.Quick ? "quick" : options.Only.Count == GoalsOptions.Sections.Count ? "goals" : $"goals-{string.Join('-', options.Only)}";
+
     /// <summary>Writes both files into a folder.</summary>
     public void Write(string folder)
     {
         Directory.CreateDirectory(folder);
-        string name = options.Quick ? "quick" : "goals";
+        string name = Name;
         File.WriteAllText(Path.Combine(folder, $"{name}.md"), Markdown());
         using (var stream = File.Create(Path.Combine(folder, $"{name}.json")))
         {
             Json(stream);
         }
-        Console.WriteLine(Disturbance.Length == 0 ? "clean" : $"DISTURBED: {Disturbance}");
-        Console.WriteLine($"written: {Path.Combine(folder, name)}.md and .json");
     }
 
     private string Markdown()
@@ -78,7 +80,7 @@ internal sealed class GoalsReport(
             {
                 string theirs = r.Peer is null ? "-" : $"{Figure(r.Peer, r.Unit)} {r.PeerName}{(r.PeerSetting.Length > 0 ? ", " + r.PeerSetting : "")}";
                 string quality = r.Quality is { } q ? $"; objective / peer's = {q.ToString("0.0000000", CultureInfo.InvariantCulture)}" : "";
-                Add($"| {r.Name} | {Figure(r.Ours, r.Unit)} | {theirs} | {Ratio(r)} | {Share(r)} | {Goal(r)} | {r.Verdict}{quality} |");
+                Add($"| {r.Name} | {Figure(r.Ours, r.Unit)} | {theirs} | {Ratio(r)} | {Share(r)} | {Goal(r)} | {Verdict(r)}{quality} |");
             }
         }
         return text.ToString();
@@ -122,7 +124,7 @@ internal sealed class GoalsReport(
             Maybe("share", r.Share);
             Maybe("goal_share", r.GoalShare);
             Maybe("quality", r.Quality);
-            json.WriteString("verdict", r.Verdict);
+            json.WriteString("verdict", Verdict(r));
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -155,6 +157,8 @@ internal sealed class GoalsReport(
             }
         }
     }
+
+    private string Verdict(GoalResult r) => r.Verdict is "met" or "missed" && Disturbance.Length > 0 ? $"disturbed ({r.Verdict})" : r.Verdict;
 
     private static string Figure(Measurement side, string unit)
     {
