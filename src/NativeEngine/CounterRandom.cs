@@ -19,6 +19,8 @@ public enum RandomPurpose : uint
     Synthesis = 6,
     /// <summary>Anything a test or a benchmark needs.</summary>
     Test = 7,
+    /// <summary>Which parameter differences a merge drops.</summary>
+    Merging = 8,
 }
 
 /// <summary>

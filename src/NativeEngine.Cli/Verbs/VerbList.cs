@@ -47,6 +47,7 @@ internal static class VerbList
                 new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
             new TrainVerb(),
             new FeaturesVerb(),
+            new MergeVerb(),
             new EvalVerb(),
             new GenerateVerb(),
             new DoctorVerb(),

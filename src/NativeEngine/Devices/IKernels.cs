@@ -53,6 +53,12 @@ public interface IKernels
     /// <summary>x *= alpha.</summary>
     void Scale(float alpha, Tensor<float> x);
 
+    /// <summary>
+    /// y[i] = sum over k of weights[k] x[k,i] in double, products and sums rounded one by one in ascending k from 0, then rounded once to
+    /// float: a merge of K parameter vectors packed one after the other. X is [K,n], weights is [K], y is [n]. Reads 4K and writes 4 bytes an element.
+    /// </summary>
+    void WeightedSum(Tensor<float> x, Tensor<double> weights, Tensor<float> y);
+
     /// <summary>result[0] = sum of x[i]^2: double sums of blocks of 4096 elements, added in ascending order, rounded once to float.</summary>
     void SumOfSquares(Tensor<float> x, Tensor<float> result);
 

@@ -23,6 +23,25 @@ public static partial class KernelTable
             (k, c) => k.SumOfSquares(c.F("x"), c.F("result")), 2, 1);
 
         yield return new KernelRow(
+            "weighted_sum",
+            "y[i] = sum over k of weights[k] x[k,i]",
+            [
+                Gaussian("x", ArgumentRole.In, s => new Shape(s["K"], s["n"])),
+                new KernelArgument("weights", ArgumentRole.In, s => new Shape(s["K"]))
+                {
+                    Doubles = (s, random) => [.. Enumerable.Range(0, (int)s["K"]).Select(k => random.Uniform((ulong)k) - 0.25)],
+                },
+                Gaussian("y", ArgumentRole.Out, s => new Shape(s["n"])),
+            ],
+            (k, c) => k.WeightedSum(c.F("x"), c.D("weights"), c.F("y")))
+        {
+            BenchmarkSizes = [VectorsOf(8, 1 << 24), VectorsOf(2, 1 << 24)],
+            TestSizes = [VectorsOf(1, 1), VectorsOf(2, 31), VectorsOf(3, 32), VectorsOf(33, 33), VectorsOf(8, 443), VectorsOf(2, 1025), VectorsOf(9, 50_003)],
+            Flops = s => 2.0 * s["K"] * s["n"],
+            Bytes = s => 4.0 * (s["K"] + 1) * s["n"],
+        };
+
+        yield return new KernelRow(
             "gather_rows",
             "y[i] = x[rows[i]]",
             [
@@ -54,6 +73,8 @@ public static partial class KernelTable
         };
 
         static KernelSize RowsOf(long n, long m, long c) => new(("N", n), ("M", m), ("C", c));
+
+        static KernelSize VectorsOf(long k, long n) => new(("K", k), ("n", n));
     }
 
     private static KernelArgument Vector(string name, ArgumentRole role, double scale = 1, double shift = 0) =>

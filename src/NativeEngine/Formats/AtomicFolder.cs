@@ -17,9 +17,11 @@ public static class AtomicFolder
     /// <summary>
     /// Fills and publishes a folder. <paramref name="fill"/> receives the path to write into; if it throws, nothing remains. An existing
     /// folder of that name is a Usage error unless it is empty or <paramref name="replace"/> is set: then it is moved aside, and deleted
-    /// after the new one is in place. Cost: every file is read once more for its hash.
+    /// after the new one is in place. Cost: every file is read once more for its hash, unless <paramref name="checksums"/> is off: then
+    /// there is no checksums.json, for folders that other programs expect in a form of their own.
     /// </summary>
-    public static void Publish(string path, Action<string> fill, bool replace = false, CancellationToken cancellation = default)
+    public static void Publish(
+        string path, Action<string> fill, bool replace = false, bool checksums = true, CancellationToken cancellation = default)
     {
         string target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
         string parent = Path.GetDirectoryName(target)
@@ -52,7 +54,7 @@ public static class AtomicFolder
         }
         try
         {
-            Seal(temporary, cancellation);
+            Seal(temporary, checksums, cancellation);
             MoveIntoPlace(temporary, target);
             LibC.FsyncFolder(parent);
         }
@@ -119,7 +121,27 @@ public static class AtomicFolder
         }
     }
 
-    private static void Seal(string folder, CancellationToken cancellation)
+    private static void Seal(string folder, bool checksums, CancellationToken cancellation)
+    {
+        if (checksums)
+        {
+            WriteChecksums(folder, cancellation);
+        }
+        else
+        {
+            foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+            {
+                FlushToDisk(file);
+            }
+        }
+        foreach (string inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories))
+        {
+            LibC.FsyncFolder(inner);
+        }
+        LibC.FsyncFolder(folder);
+    }
+
+    private static void WriteChecksums(string folder, CancellationToken cancellation)
     {
         string[] names = [.. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
@@ -143,10 +165,6 @@ public static class AtomicFolder
             json.WriteEndObject();
             json.WriteEndObject();
         });
-        foreach (string inner in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories))
-        {
-            LibC.FsyncFolder(inner);
-        }
     }
 
     private static void MoveIntoPlace(string temporary, string target)

@@ -8,8 +8,8 @@ namespace NativeEngine.Model;
 /// <summary>A LoRA adapter in PEFT's form: adapter_config.json and adapter_model.safetensors.</summary>
 public static class AdapterFolder
 {
-    private const string ConfigName = "adapter_config.json";
-    private const string WeightsName = "adapter_model.safetensors";
+    private const string ConfigName = AdapterConfig.FileName;
+    private const string WeightsName = AdapterConfig.WeightsName;
     private const string Prefix = "base_model.model.";
 
     /// <summary>Writes both files, each atomically.</summary>
@@ -53,38 +53,10 @@ public static class AdapterFolder
     /// </summary>
     public static LoraAdapter Load(string folder, LlamaConfig config, Device device, bool trainable = false, CancellationToken cancellation = default)
     {
-        string path = Path.Combine(folder, ConfigName);
-        if (!File.Exists(path))
-        {
-            throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {ConfigName}, so this is no adapter folder");
-        }
-        var json = StrictJson.Load(path);
-        string type = json.RequireString("peft_type");
-        if (type != "LORA")
-        {
-            throw new EngineException(ErrorKind.BadInput, $"{path}: \"peft_type\" is \"{type}\"; only LORA is supported");
-        }
-        foreach (string variant in new[] { "use_dora", "use_rslora", "fan_in_fan_out" })
-        {
-            if (json.OptionalBool(variant) == true)
-            {
-                throw new EngineException(ErrorKind.BadInput, $"{path}: \"{variant}\" is true, which is not supported");
-            }
-        }
-        foreach (string pattern in new[] { "rank_pattern", "alpha_pattern" })
-        {
-            if (json.Optional(pattern) is { Kind: JsonValueKind.Object } map && map.Count() > 0)
-            {
-                throw map.Bad("gives single layers another rank or scale, which is not supported");
-            }
-        }
-        if ((json.OptionalString("bias") ?? "none") != "none")
-        {
-            throw new EngineException(ErrorKind.BadInput, $"{path}: \"bias\" is not \"none\", which is not supported");
-        }
-        var targets = json.Require("target_modules").Items().Select(t => LoraAdapter.AllTargets.Contains(t.AsString()) ? t.AsString()
+        var described = AdapterConfig.Read(folder);
+        var targets = described.Targets.Select(t => LoraAdapter.AllTargets.Contains(t.AsString()) ? t.AsString()
             : throw t.Bad($"is \"{t.AsString()}\"; an adapter may sit on {string.Join(", ", LoraAdapter.AllTargets)}")).ToList();
-        var adapter = new LoraAdapter(device, config, json.RequireInt("r", 1), (float)json.RequireDouble("lora_alpha", 0), targets, trainable);
+        var adapter = new LoraAdapter(device, config, described.Rank, (float)described.Alpha, targets, trainable);
         try
         {
             using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));

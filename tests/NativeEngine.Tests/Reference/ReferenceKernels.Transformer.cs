@@ -41,6 +41,14 @@ internal static partial class ReferenceKernels
             }
         });
         // Double sums rounded once to float: half an ulp.
+        yield return new("weighted_sum", 6.1e-8, c =>
+        {
+            int n = c.N("n");
+            for (int i = 0; i < n; i++)
+            {
+                c.F("y")[i] = Enumerable.Range(0, c.N("K")).Sum(k => c.F("weights")[k] * c.F("x")[(k * n) + i]);
+            }
+        });
         yield return new("sum_of_squares", 6.1e-8, c => c.F("result")[0] = c.F("x").Sum(x => x * x));
         yield return new("gather_rows", 0, c =>
         {

@@ -1,7 +1,7 @@
-namespace NativeEngine.Cli;
+namespace NativeEngine;
 
 /// <summary>The nearest known word to a mistyped one.</summary>
-internal static class Suggestion
+public static class Suggestion
 {
     /// <summary>
     /// The word with the fewest edits (insert, delete, replace, swap of neighbours) from <paramref name="typed"/>, the first on a
