@@ -25,10 +25,10 @@ internal static partial class DeviceChoice
     }
 
     /// <summary>Opens the device; the only place that decides what auto means. An allocation past the limit is refused.</summary>
-    public static Device Open(string asked, int threads, long memoryLimit, TalkWriter talk)
+    public static Device Open(string asked, int threads, long memoryLimit, TalkWriter talk, Func<IKernels, IKernels>? decorate = null)
     {
         Check(asked);
-        var device = new CpuDevice(threads) { MemoryLimit = memoryLimit };
+        var device = new CpuDevice(threads, decorate: decorate) { MemoryLimit = memoryLimit };
         talk.Detail(asked == "auto" ? $"device: auto chose {device.Description}" : $"device: {device.Description}");
         return device;
     }

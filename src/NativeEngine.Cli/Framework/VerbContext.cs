@@ -87,12 +87,12 @@ internal sealed class VerbContext
 
     /// <summary>
     /// The device of --device, with --threads and --max-memory applied: <c>using var device = context.OpenDevice();</c> before the
-    /// buffers. With --verbose it says what was chosen.
+    /// buffers. With --verbose it says what was chosen. <paramref name="decorate"/> may put a profiler around the kernels.
     /// </summary>
-    public Device OpenDevice()
+    public Device OpenDevice(Func<IKernels, IKernels>? decorate = null)
     {
         Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
-        return DeviceChoice.Open(DeviceName, Threads.Count, MaxMemory, Talk);
+        return DeviceChoice.Open(DeviceName, Threads.Count, MaxMemory, Talk, decorate);
     }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>

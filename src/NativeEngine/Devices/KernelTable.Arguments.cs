@@ -5,33 +5,31 @@ public static partial class KernelTable
 {
     /// <summary>Standard normal values times scale plus shift.</summary>
     private static KernelArgument Gaussian(string name, ArgumentRole role, Func<KernelSize, Shape> shape, double scale = 1, double shift = 0) =>
+        Drawn(name, role, shape, (random, i) => (float)((random.Normal(i) * scale) + shift));
+
+    /// <summary>Uniform values in [low, high).</summary>
+    private static KernelArgument Uniform(string name, ArgumentRole role, Func<KernelSize, Shape> shape, double low, double high) =>
+        Drawn(name, role, shape, (random, i) => (float)(low + (random.Uniform(i) * (high - low))));
+
+    /// <summary>Independent draws.</summary>
+    private static KernelArgument Drawn(
+        string name, ArgumentRole role, Func<KernelSize, Shape> shape, Func<CounterRandom, ulong, float> draw) =>
         new(name, role, shape)
         {
+            Draw = draw,
             Floats = (size, random) =>
             {
                 var values = new float[shape(size).Count];
                 for (int i = 0; i < values.Length; i++)
                 {
-                    values[i] = (float)((random.Normal((ulong)i) * scale) + shift);
+                    values[i] = draw(random, (ulong)i);
                 }
                 return values;
             },
         };
 
-    /// <summary>Uniform values in [low, high).</summary>
-    private static KernelArgument Uniform(string name, ArgumentRole role, Func<KernelSize, Shape> shape, double low, double high) =>
-        new(name, role, shape)
-        {
-            Floats = (size, random) =>
-            {
-                var values = new float[shape(size).Count];
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = (float)(low + (random.Uniform((ulong)i) * (high - low)));
-                }
-                return values;
-            },
-        };
+    /// <summary>How many different values <paramref name="draws"/> draws with replacement from <paramref name="count"/> have, on average.</summary>
+    private static double Distinct(double draws, double count) => count * (1 - Math.Pow(1 - (1 / count), draws));
 
     /// <summary>Integers in [0, bound(size)), with repeats.</summary>
     private static KernelArgument Indices(string name, Func<KernelSize, Shape> shape, Func<KernelSize, long> bound) =>

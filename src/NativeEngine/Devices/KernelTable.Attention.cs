@@ -54,7 +54,7 @@ public static partial class KernelTable
                     Packed(1, 443, 2, 1, 64), Packed(6, 100, 3, 3, 16, uneven: 1), Packed(1, 49, 1, 1, 128), Packed(1, 50, 2, 1, 260),
                 ],
                 Flops = s => (valuesOnly ? 4.0 : 10.0) * s["heads"] * s["h"] * Pairs(s),
-                Bytes = s => (valuesOnly ? 16.0 : 28.0) * s["heads"] * s["h"] * QueryLengths(s).Sum(l => (long)l),
+                Bytes = s => (valuesOnly ? 8.0 : 16.0) * (s["heads"] + s["kv_heads"]) * s["h"] * QueryLengths(s).Sum(l => (long)l),
             };
         }
 

@@ -51,10 +51,10 @@ public static partial class KernelTable
             ],
             (k, c) => k.GatherRows(c.F("x"), c.I("rows"), c.F("y")))
         {
-            BenchmarkSizes = [RowsOf(50257, 8192, 384)],
+            BenchmarkSizes = [RowsOf(50257, 8192, 384), RowsOf(256, 4096, 96)],
             TestSizes = [RowsOf(1, 1, 1), RowsOf(5, 2, 33), RowsOf(31, 443, 64), RowsOf(443, 32, 1025)],
             Flops = _ => 0,
-            Bytes = s => 8.0 * s["M"] * s["C"],
+            Bytes = s => 4.0 * (s["M"] + Distinct(s["M"], s["N"])) * s["C"],
         };
         yield return new KernelRow(
             "scatter_add_rows",
@@ -66,10 +66,10 @@ public static partial class KernelTable
             ],
             (k, c) => k.ScatterAddRows(c.F("x"), c.I("rows"), c.F("y")))
         {
-            BenchmarkSizes = [RowsOf(50257, 8192, 384)],
+            BenchmarkSizes = [RowsOf(50257, 8192, 384), RowsOf(256, 4096, 96)],
             TestSizes = [RowsOf(1, 1, 1), RowsOf(1, 33, 2), RowsOf(31, 443, 64), RowsOf(7, 32, 1025), RowsOf(443, 100, 443)],
             Flops = s => 1.0 * s["M"] * s["C"],
-            Bytes = s => 12.0 * s["M"] * s["C"],
+            Bytes = s => 4.0 * (s["M"] + (2 * Distinct(s["M"], s["N"]))) * s["C"],
         };
 
         static KernelSize RowsOf(long n, long m, long c) => new(("N", n), ("M", m), ("C", c));
@@ -85,7 +85,7 @@ public static partial class KernelTable
         string name, string formula, IReadOnlyList<KernelArgument> arguments, Action<IKernels, KernelCall> launch, double operations, double transfers) =>
         new(name, formula, arguments, launch)
         {
-            BenchmarkSizes = [new(("n", 1 << 24))],
+            BenchmarkSizes = [new(("n", 1 << 24)), new(("n", 1 << 19)), new(("n", 1 << 14))],
             TestSizes = Lengths,
             Flops = s => operations * s["n"],
             Bytes = s => 4.0 * transfers * s["n"],

@@ -18,7 +18,11 @@ public static partial class KernelTable
                 ],
                 (kernels, call) => kernels.MatMul(call.F("a"), transposeA, call.F("b"), transposeB, accumulate, call.F("c")))
             {
-                BenchmarkSizes = [Product(1024, 1024, 1024), Product(4096, 384, 384), Product(4096, 1024, 384), Product(4096, 96, 96)],
+                BenchmarkSizes =
+                [
+                    Product(1024, 1024, 1024), Product(4096, 384, 384), Product(4096, 1024, 384), Product(4096, 96, 96), Product(128, 128, 128),
+                    Product(4096, 8, 384), Product(4096, 384, 8), Product(1, 1024, 1024),
+                ],
                 TestSizes =
                 [
                     Product(1, 1, 1), Product(2, 3, 5), Product(12, 32, 7), Product(13, 33, 31), Product(31, 16, 443), Product(443, 8, 33),

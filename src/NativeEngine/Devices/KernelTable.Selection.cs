@@ -8,7 +8,7 @@ public static partial class KernelTable
         [
             Features(1, 1, 1), Features(2, 31, 1), Features(31, 33, 5), Features(33, 16, 32), Features(17, 2049, 17), Features(5, 4443, 3),
         ];
-        KernelSize[] featureBenchmarks = [Features(512, 327_680, 512), Features(8192, 2560, 4096)];
+        KernelSize[] featureBenchmarks = [Features(512, 327_680, 512), Features(8192, 2560, 4096), Features(128, 2560, 64)];
 
         yield return new KernelRow(
             "rows_finite", "finite[i] = 1 when row i is finite, else 0",
@@ -46,7 +46,7 @@ public static partial class KernelTable
                 BenchmarkSizes = featureBenchmarks,
                 TestSizes = featureTests,
                 Flops = s => (squared ? 2.0 : 1.0) * s["picked"] * s["d"],
-                Bytes = s => 4.0 * ((s["picked"] * s["d"]) + (2 * s["d"]) + s["picked"]),
+                Bytes = s => 4.0 * ((Distinct(s["picked"], s["n"]) * s["d"]) + (2 * s["d"]) + s["picked"]),
             };
         }
 
@@ -62,7 +62,7 @@ public static partial class KernelTable
             BenchmarkSizes = featureBenchmarks,
             TestSizes = featureTests,
             Flops = s => 1.0 * s["picked"] * s["d"],
-            Bytes = s => 4.0 * ((s["picked"] * s["d"]) + s["d"] + s["picked"]),
+            Bytes = s => 4.0 * ((Distinct(s["picked"], s["n"]) * s["d"]) + s["d"] + s["picked"]),
         };
 
         yield return new KernelRow(
@@ -70,7 +70,7 @@ public static partial class KernelTable
             [Stepped("importance", s => new Shape(s["d"])), IntsOut("columns", s => new Shape(s["h"]))],
             (kernels, call) => kernels.TopK(call.F("importance"), call.I("columns")))
         {
-            BenchmarkSizes = [Columns(1, 327_680, 2560), Columns(1, 6_553_600, 2560)],
+            BenchmarkSizes = [Columns(1, 327_680, 2560), Columns(1, 6_553_600, 2560), Columns(1, 2560, 512)],
             TestSizes = [Columns(1, 1, 1), Columns(1, 33, 2), Columns(1, 443, 443), Columns(1, 1025, 31), Columns(1, 5000, 1024), Columns(1, 7, 0)],
             Flops = s => 0,
             Bytes = s => 4.0 * (s["d"] + s["h"]),
@@ -86,10 +86,10 @@ public static partial class KernelTable
             ],
             (kernels, call) => kernels.Gather(call.F("x"), call.I("rows"), call.I("columns"), call.F("y")))
         {
-            BenchmarkSizes = [Columns(512, 327_680, 2560)],
+            BenchmarkSizes = [Columns(512, 327_680, 2560), Columns(128, 2560, 512)],
             TestSizes = [Columns(1, 1, 1), Columns(31, 33, 2), Columns(2, 443, 32), Columns(33, 5, 1025)],
             Flops = s => 0,
-            Bytes = s => 4.0 * ((2 * s["n"] * s["h"]) + s["n"] + s["h"]),
+            Bytes = s => 4.0 * ((Distinct(s["n"], s["n"]) * Distinct(s["h"], s["d"])) + (s["n"] * s["h"]) + s["n"] + s["h"]),
         };
 
         foreach (var metric in Enum.GetValues<DistanceMetric>())
@@ -113,6 +113,12 @@ public static partial class KernelTable
                 TestSizes = [Rows(1, 1), Rows(2, 3), Rows(31, 16), Rows(33, 2049), Rows(37, 4100), Rows(443, 33)],
                 Flops = s => (metric == DistanceMetric.L2 ? 3.0 : 2.0) * s["h"] * s["n"] * (s["n"] + 1) / 2,
                 Bytes = s => 4.0 * ((s["n"] * s["h"]) + (s["n"] * s["n"])),
+                Arithmetic = metric switch
+                {
+                    DistanceMetric.L1 => ArithmeticKind.MinimumAdd,
+                    DistanceMetric.L2 => ArithmeticKind.SubtractMultiplyAdd,
+                    _ => ArithmeticKind.FusedMultiplyAdd,
+                },
             };
         }
 
@@ -126,7 +132,8 @@ public static partial class KernelTable
         {
             BenchmarkSizes = [Picks(128, 64), Picks(512, 256), Picks(2048, 1024)],
             TestSizes = [Picks(1, 1), Picks(2, 1), Picks(31, 31), Picks(33, 7), Picks(443, 200), Picks(16, 0)],
-            Flops = s => 2.0 * s["n"] * s["n"] * (1 + Math.Log(s["k"] + 1)),
+            // What any exact greedy must do: all gains before the first pick and after the last, and one row for each pick.
+            Flops = s => 2.0 * s["n"] * ((3 * s["n"]) + s["k"]),
             Bytes = s => 4.0 * s["n"] * s["n"],
         };
 
@@ -156,6 +163,7 @@ public static partial class KernelTable
     /// <summary>Standard normal values; every seventh row, from the third, has one NaN or infinity.</summary>
     private static KernelArgument WithNonFinite(string name, Func<KernelSize, Shape> shape) => new(name, ArgumentRole.In, shape)
     {
+        Draw = (random, i) => (float)random.Normal(i),
         Floats = (size, random) =>
         {
             long columns = shape(size)[1];
@@ -175,6 +183,7 @@ public static partial class KernelTable
     /// <summary>Non-negative multiples of 1/32 below 8: many ties.</summary>
     private static KernelArgument Stepped(string name, Func<KernelSize, Shape> shape) => new(name, ArgumentRole.In, shape)
     {
+        Draw = (random, i) => random.Below(i, 256) / 32f,
         Floats = (size, random) =>
         {
             var values = new float[shape(size).Count];
@@ -193,17 +202,21 @@ public static partial class KernelTable
         Floats = (size, random) =>
         {
             long n = size["n"];
+            var x = new long[n];
+            var y = new long[n];
+            for (long i = 0; i < n; i++)
+            {
+                (x[i], y[i]) = (random.Below(2 * (ulong)i, 100), random.Below((2 * (ulong)i) + 1, 100));
+            }
             var values = new float[n * n];
             for (long i = 0; i < n; i++)
             {
                 for (long j = 0; j < n; j++)
                 {
-                    values[(i * n) + j] = 180 - Math.Abs(Coordinate(i, 0) - Coordinate(j, 0)) - Math.Abs(Coordinate(i, 1) - Coordinate(j, 1));
+                    values[(i * n) + j] = 180 - Math.Abs(x[i] - x[j]) - Math.Abs(y[i] - y[j]);
                 }
             }
             return values;
-
-            long Coordinate(long point, ulong axis) => random.Below((2 * (ulong)point) + axis, 100);
         },
     };
 

@@ -24,6 +24,17 @@ public sealed class KernelSize(params (string Name, long Value)[] dimensions)
     public override string ToString() => string.Join(' ', Dimensions.Select(d => $"{d.Name}={d.Value}"));
 }
 
+/// <summary>Which arithmetic a kernel's inner loop is made of, and so which peak of the machine bounds it.</summary>
+public enum ArithmeticKind
+{
+    /// <summary>Fused multiply-adds, two operations each.</summary>
+    FusedMultiplyAdd,
+    /// <summary>A minimum and an addition a term: L1 distances as sum a + sum b - 2 sum min(a, b).</summary>
+    MinimumAdd,
+    /// <summary>A subtraction and a fused multiply-add a term, three operations: squared differences.</summary>
+    SubtractMultiplyAdd,
+}
+
 /// <summary>
 /// One tensor argument of a kernel: its role, its shape as a function of the size, and typical values (a host array) for tests and
 /// benchmarks. Exactly one of the three value functions is set, which also tells the element type.
@@ -32,6 +43,11 @@ public sealed record KernelArgument(string Name, ArgumentRole Role, Func<KernelS
 {
     /// <summary>Typical float32 values.</summary>
     public Func<KernelSize, CounterRandom, float[]>? Floats { get; init; }
+
+    /// <summary>
+    /// Where float32 values are independent draws: the value of one index. A profiler fills large arguments with repetitions of a block of them.
+    /// </summary>
+    public Func<CounterRandom, ulong, float>? Draw { get; init; }
 
     /// <summary>Typical int32 values.</summary>
     public Func<KernelSize, CounterRandom, int[]>? Ints { get; init; }
@@ -85,8 +101,11 @@ public sealed record KernelRow(
     /// <summary>Floating-point operations of a run (a fused multiply-add counts two).</summary>
     public required Func<KernelSize, double> Flops { get; init; }
 
-    /// <summary>Bytes a run must at least move: every argument once per direction.</summary>
+    /// <summary>Bytes a run must at least move: every element that is used, once per direction.</summary>
     public required Func<KernelSize, double> Bytes { get; init; }
+
+    /// <summary>What <see cref="Flops"/> are made of.</summary>
+    public ArithmeticKind Arithmetic { get; init; }
 }
 
 /// <summary>The one list of kernels. Tests, benchmarks, the profiler and the documentation enumerate it.</summary>

@@ -13,9 +13,10 @@ public sealed class CpuDevice : Device
 
     /// <summary>
     /// A device with <paramref name="threads"/> threads (0: one per available processor) and the given register width (null: the widest the
-    /// processor has, or what the environment variable NENGINE_SIMD says: 512, 256, 128, scalar). Errors: a width the processor lacks.
+    /// processor has, or what the environment variable NENGINE_SIMD says: 512, 256, 128, scalar). <paramref name="decorate"/> may put
+    /// something around the kernels that everybody who uses this device then calls (a profiler). Errors: a width the processor lacks.
     /// </summary>
-    public CpuDevice(int threads = 0, SimdWidth? width = null)
+    public CpuDevice(int threads = 0, SimdWidth? width = null, Func<IKernels, IKernels>? decorate = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
         Width = width ?? FromEnvironment() ?? Widest;
@@ -25,13 +26,14 @@ public sealed class CpuDevice : Device
                 $"cpu: {NameOf(Width)} registers were asked for, this processor has {NameOf(Widest)}", "unset NENGINE_SIMD or give a smaller width");
         }
         _team = new ThreadTeam(threads == 0 ? Environment.ProcessorCount : threads);
-        Kernels = Width switch
+        IKernels kernels = Width switch
         {
             SimdWidth.Bits512 => new CpuKernels<Lanes512>(_team),
             SimdWidth.Bits256 => new CpuKernels<Lanes256>(_team),
             SimdWidth.Bits128 => new CpuKernels<Lanes128>(_team),
             _ => new CpuKernels<LanesScalar>(_team),
         };
+        Kernels = decorate is null ? kernels : decorate(kernels);
     }
 
     /// <summary>The widest registers of this processor.</summary>
@@ -55,6 +57,9 @@ public sealed class CpuDevice : Device
 
     /// <inheritdoc/>
     public override IKernels Kernels { get; }
+
+    /// <summary>The threads, for what must run as kernels do (the profiler's probes).</summary>
+    internal ThreadTeam Team => _team;
 
     /// <summary>The width as NENGINE_SIMD spells it.</summary>
     public static string NameOf(SimdWidth width) => width == SimdWidth.Scalar ? "scalar" : $"{(int)width}-bit";

@@ -1,0 +1,313 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using NativeEngine.Devices;
+using NativeEngine.Devices.Cpu;
+
+namespace NativeEngine.Profiling;
+
+/// <summary>How memory is walked by a probe, and the bytes it moves per byte of its footprint.</summary>
+internal enum StreamPattern
+{
+    /// <summary>Sum of x.</summary>
+    Read,
+    /// <summary>x = constant.</summary>
+    Write,
+    /// <summary>x = constant, by the runtime's own fill.</summary>
+    Fill,
+    /// <summary>y = x.</summary>
+    Copy,
+    /// <summary>y = x, by the runtime's own copy (which may bypass the caches).</summary>
+    Move,
+    /// <summary>y = y + x.</summary>
+    Update,
+    /// <summary>x = x * constant, in place.</summary>
+    Scale,
+}
+
+/// <summary>
+/// The loops that measure what the processor can do at one register width. Each is a job that every thread runs once on a part of its own,
+/// so a measurement has one dispatch, whatever its length. They hold no calls and only loops, so they are compiled optimised at once.
+/// </summary>
+internal static unsafe class RoofProbes<L>
+    where L : unmanaged, ILanes<L>
+{
+    private const long Step = 4 * ILanes<L>.Count;
+
+    /// <summary>Seconds per pass over the memory, the best of a few samples.</summary>
+    public static double Stream(ThreadTeam team, StreamPattern pattern, float* memory, long floatsPerThread, double sampleSeconds, int samples)
+    {
+        long floats = floatsPerThread / (2 * Step) * (2 * Step);
+        return Best(repeats => team.For(new StreamJob(pattern, memory, floatsPerThread, floats, repeats), team.Size, 1), sampleSeconds, samples);
+    }
+
+    /// <summary>Seconds for a round of <see cref="TermsPerRound"/> terms on every thread.</summary>
+    public static double Compute(ThreadTeam team, ArithmeticKind kind, bool fused, float* sink, double sampleSeconds, int samples) =>
+        Best(repeats => team.For(new ComputeJob(kind, fused, repeats, sink), team.Size, 1), sampleSeconds, samples);
+
+    /// <summary>Terms of one round of one thread: chains times lanes.</summary>
+    public static long TermsPerRound => Chains * ILanes<L>.Count;
+
+    // As many independent chains as fit into the registers beside two constants.
+    private static int Chains => L.Width switch { SimdWidth.Bits512 => 12, SimdWidth.Bits256 => 6, _ => 3 };
+
+    private static double Best(Action<long> run, double sampleSeconds, int samples)
+    {
+        // The best of the samples decides whether they were long enough: a single long one may have waited for a processor.
+        for (long repeats = 1; ;)
+        {
+            double best = double.PositiveInfinity;
+            for (int i = 0; i < samples; i++)
+            {
+                best = Math.Min(best, Time(run, repeats));
+            }
+            if (best >= 0.5 * sampleSeconds || repeats >= 1L << 40)
+            {
+                return best / repeats;
+            }
+            repeats = Math.Max(repeats + 1, (long)(repeats * Math.Clamp(sampleSeconds / Math.Max(best, 1e-7), 2, 1000)));
+        }
+    }
+
+    private static double Time(Action<long> run, long repeats)
+    {
+        long start = Stopwatch.GetTimestamp();
+        run(repeats);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    /// <summary>Passes over each thread's own part of the memory; patterns with two arrays use its halves.</summary>
+    private readonly struct StreamJob(StreamPattern pattern, float* memory, long stride, long floats, long repeats) : IRangeJob
+    {
+        public void Run(long first, long last, int worker)
+        {
+            for (long part = first; part < last; part++)
+            {
+                float* x = memory + (part * stride);
+                float* y = x + (floats / 2);
+                switch (pattern)
+                {
+                    case StreamPattern.Read: Read(x); break;
+                    case StreamPattern.Write: Write(x); break;
+                    case StreamPattern.Fill: Fill(x); break;
+                    case StreamPattern.Copy: Copy(x, y); break;
+                    case StreamPattern.Move: Move(x, y); break;
+                    case StreamPattern.Update: Update(x, y); break;
+                    default: Scale(x); break;
+                }
+            }
+        }
+
+        private void Read(float* x)
+        {
+            L a = L.Zero, b = L.Zero, c = L.Zero, d = L.Zero;
+            for (long r = 0; r < repeats; r++)
+            {
+                for (long i = 0; i < floats; i += Step)
+                {
+                    a += L.Load(x + i);
+                    b += L.Load(x + i + 16);
+                    c += L.Load(x + i + 32);
+                    d += L.Load(x + i + 48);
+                }
+            }
+            L.Store(a + b + (c + d), x);
+        }
+
+        private void Write(float* x)
+        {
+            L value = L.Create(1f);
+            for (long r = 0; r < repeats; r++)
+            {
+                for (long i = 0; i < floats; i += Step)
+                {
+                    L.Store(value, x + i);
+                    L.Store(value, x + i + 16);
+                    L.Store(value, x + i + 32);
+                    L.Store(value, x + i + 48);
+                }
+            }
+        }
+
+        private void Fill(float* x)
+        {
+            for (long r = 0; r < repeats; r++)
+            {
+                new Span<float>(x, checked((int)floats)).Fill(1f);
+            }
+        }
+
+        private void Copy(float* x, float* y)
+        {
+            long half = floats / 2;
+            for (long r = 0; r < repeats; r++)
+            {
+                for (long i = 0; i < half; i += Step)
+                {
+                    L.Store(L.Load(x + i), y + i);
+                    L.Store(L.Load(x + i + 16), y + i + 16);
+                    L.Store(L.Load(x + i + 32), y + i + 32);
+                    L.Store(L.Load(x + i + 48), y + i + 48);
+                }
+            }
+        }
+
+        private void Move(float* x, float* y)
+        {
+            int half = checked((int)(floats / 2));
+            for (long r = 0; r < repeats; r++)
+            {
+                new ReadOnlySpan<float>(x, half).CopyTo(new Span<float>(y, half));
+            }
+        }
+
+        private void Update(float* x, float* y)
+        {
+            long half = floats / 2;
+            for (long r = 0; r < repeats; r++)
+            {
+                for (long i = 0; i < half; i += Step)
+                {
+                    L.Store(L.Load(y + i) + L.Load(x + i), y + i);
+                    L.Store(L.Load(y + i + 16) + L.Load(x + i + 16), y + i + 16);
+                    L.Store(L.Load(y + i + 32) + L.Load(x + i + 32), y + i + 32);
+                    L.Store(L.Load(y + i + 48) + L.Load(x + i + 48), y + i + 48);
+                }
+            }
+        }
+
+        private void Scale(float* x)
+        {
+            L minus = L.Create(-1f);
+            for (long r = 0; r < repeats; r++)
+            {
+                for (long i = 0; i < floats; i += Step)
+                {
+                    L.Store(L.Load(x + i) * minus, x + i);
+                    L.Store(L.Load(x + i + 16) * minus, x + i + 16);
+                    L.Store(L.Load(x + i + 32) * minus, x + i + 32);
+                    L.Store(L.Load(x + i + 48) * minus, x + i + 48);
+                }
+            }
+        }
+    }
+
+    /// <summary>Rounds of one term on every chain. Values stay normal and finite; the sum goes to memory so that nothing is optimised away.</summary>
+    private readonly struct ComputeJob(ArithmeticKind kind, bool fused, long rounds, float* sink) : IRangeJob
+    {
+        public void Run(long first, long last, int worker)
+        {
+            for (long part = first; part < last; part++)
+            {
+                L sum = (kind, fused) switch
+                {
+                    (ArithmeticKind.FusedMultiplyAdd, _) => Run<FusedMultiplyAdd>(),
+                    (ArithmeticKind.SubtractMultiplyAdd, _) => Run<SubtractMultiplyAdd>(),
+                    (_, true) => Run<MinimumFused>(),
+                    _ => Run<MinimumAdd>(),
+                };
+                L.Store(sum, sink + (part * ILanes<L>.Count));
+            }
+        }
+
+        private L Run<TTerm>()
+            where TTerm : struct, ITerm => Chains switch { 12 => Twelve<TTerm>(), 6 => Six<TTerm>(), _ => Three<TTerm>() };
+
+        private L Twelve<TTerm>()
+            where TTerm : struct, ITerm
+        {
+            L p = L.Create(TTerm.P), q = L.Create(TTerm.Q);
+            L a = p, b = p, c = p, d = p, e = p, f = p, g = p, h = p, i = p, j = p, k = p, l = p;
+            for (long r = 0; r < rounds; r++)
+            {
+                a = TTerm.Add(a, p, q);
+                b = TTerm.Add(b, p, q);
+                c = TTerm.Add(c, p, q);
+                d = TTerm.Add(d, p, q);
+                e = TTerm.Add(e, p, q);
+                f = TTerm.Add(f, p, q);
+                g = TTerm.Add(g, p, q);
+                h = TTerm.Add(h, p, q);
+                i = TTerm.Add(i, p, q);
+                j = TTerm.Add(j, p, q);
+                k = TTerm.Add(k, p, q);
+                l = TTerm.Add(l, p, q);
+            }
+            return a + b + (c + d) + (e + f + (g + h)) + (i + j + (k + l));
+        }
+
+        private L Six<TTerm>()
+            where TTerm : struct, ITerm
+        {
+            L p = L.Create(TTerm.P), q = L.Create(TTerm.Q);
+            L a = p, b = p, c = p, d = p, e = p, f = p;
+            for (long r = 0; r < rounds; r++)
+            {
+                a = TTerm.Add(a, p, q);
+                b = TTerm.Add(b, p, q);
+                c = TTerm.Add(c, p, q);
+                d = TTerm.Add(d, p, q);
+                e = TTerm.Add(e, p, q);
+                f = TTerm.Add(f, p, q);
+            }
+            return a + b + (c + d) + (e + f);
+        }
+
+        private L Three<TTerm>()
+            where TTerm : struct, ITerm
+        {
+            L p = L.Create(TTerm.P), q = L.Create(TTerm.Q);
+            L a = p, b = p, c = p;
+            for (long r = 0; r < rounds; r++)
+            {
+                a = TTerm.Add(a, p, q);
+                b = TTerm.Add(b, p, q);
+                c = TTerm.Add(c, p, q);
+            }
+            return a + b + c;
+        }
+    }
+
+    /// <summary>One step of a chain. The chain itself is an operand of every instruction, so none can be moved out of the loop.</summary>
+    private interface ITerm
+    {
+        static abstract float P { get; }
+        static abstract float Q { get; }
+        static abstract L Add(L sum, L p, L q);
+    }
+
+    /// <summary>s p + q: converges to 2.</summary>
+    private readonly struct FusedMultiplyAdd : ITerm
+    {
+        public static float P => 0.5f;
+        public static float Q => 1f;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static L Add(L sum, L p, L q) => L.Fma(sum, p, q);
+    }
+
+    /// <summary>s + min(s, p): grows in steps of 1 until float32 has no more.</summary>
+    private readonly struct MinimumAdd : ITerm
+    {
+        public static float P => 1f;
+        public static float Q => 1f;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static L Add(L sum, L p, L q) => sum + L.Min(sum, p);
+    }
+
+    /// <summary>min(s, p) q + s, likewise.</summary>
+    private readonly struct MinimumFused : ITerm
+    {
+        public static float P => 1f;
+        public static float Q => 1f;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static L Add(L sum, L p, L q) => L.Fma(L.Min(sum, p), q, sum);
+    }
+
+    /// <summary>(s - p) q + s: stays at p.</summary>
+    private readonly struct SubtractMultiplyAdd : ITerm
+    {
+        public static float P => 1f;
+        public static float Q => -0.5f;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static L Add(L sum, L p, L q) => L.Fma(sum - p, q, sum);
+    }
+}

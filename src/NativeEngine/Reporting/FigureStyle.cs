@@ -1,0 +1,45 @@
+namespace NativeEngine.Reporting;
+
+/// <summary>The look that all figures share.</summary>
+internal static class FigureStyle
+{
+    /// <summary>Height of the standard text in the drawing's units.</summary>
+    public const double FontSize = 13;
+
+    /// <summary>Height of secondary text.</summary>
+    public const double SmallSize = 11;
+
+    /// <summary>Variables, their dark values, and the classes of text, axes and marks. Colours keep their order under colour blindness.</summary>
+    public const string Common = """
+
+        svg{--ground:#ffffff;--ink:#1b1f24;--quiet:#57606a;--grid:#e3e6ea;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490}
+        @media (prefers-color-scheme:dark){svg{--ground:#14181d;--ink:#e8ebee;--quiet:#9aa4af;--grid:#2b3138;--a:#6cb2ff;--b:#ff9e64;--c:#6fd08c;--d:#c79bff;--e:#e6c15c;--f:#5fd4e6}}
+        text{font:13px system-ui,"Segoe UI","Helvetica Neue",Arial,sans-serif;fill:var(--ink)}
+        .ground{fill:var(--ground)}.heading{font-size:16px;font-weight:600}.quiet{fill:var(--quiet)}.small{font-size:11px}.small.quiet{fill:var(--quiet)}
+        .grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--quiet);stroke-width:1}
+        .halo{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}
+
+        """;
+
+    /// <summary>
+    /// An upper estimate of a text's width in a sans-serif font: wide and narrow letters by class. Figures must fit without measuring on
+    /// the reader's machine.
+    /// </summary>
+    public static double TextWidth(string text, double size)
+    {
+        double em = 0;
+        foreach (char c in text)
+        {
+            em += c switch
+            {
+                'i' or 'j' or 'l' or '.' or ',' or ':' or ';' or '|' or '\'' or '!' => 0.30,
+                ' ' or 'f' or 'r' or 't' or '(' or ')' or '[' or ']' or '/' or '-' => 0.40,
+                'm' or 'w' or 'M' or 'W' or '%' or '@' => 0.95,
+                >= 'A' and <= 'Z' => 0.72,
+                '+' or '=' or '<' or '>' or '×' => 0.66,
+                _ => 0.60,
+            };
+        }
+        return em * size;
+    }
+}
