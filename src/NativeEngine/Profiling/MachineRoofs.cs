@@ -124,7 +124,7 @@ public sealed record MachineRoofs
     }
 
     /// <summary>
-    /// Measures, with all threads of the device: one to four seconds, and memory of eight times the last-level cache (at least 64 MiB, at most
+    /// Measures, with all threads of the device: two to five seconds, and memory of eight times the last-level cache (at least 64 MiB, at most
     /// a quarter of what the device may still use). Quick takes shorter and fewer samples.
     /// </summary>
     public static MachineRoofs Measure(CpuDevice device, bool quick = false, CancellationToken cancellation = default) => device.Width switch
@@ -139,8 +139,9 @@ public sealed record MachineRoofs
         where L : unmanaged, ILanes<L>
     {
         var caches = CacheLevel.Read();
-        int threads = device.Threads, samples = quick ? 3 : 7;
-        double length = quick ? 1e-3 : 4e-3;
+        int threads = device.Threads, samples = quick ? 9 : 15;
+        // Many short samples: on a busy machine some of them are left alone.
+        double length = quick ? 3e-4 : 1e-3;
         long wanted = Math.Max(64 << 20, 8 * (caches.Count > 0 ? caches[^1].Bytes : 32L << 20));
         long largest = Math.Min(wanted, (device.MemoryLimit - device.Memory.LiveBytes) / 4) / threads;
         using var buffer = device.Allocate<float>(Math.Max(largest, SmallestPart) * threads / sizeof(float), MemoryUse.Data);

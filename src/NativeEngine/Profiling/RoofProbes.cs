@@ -25,8 +25,9 @@ internal enum StreamPattern
 }
 
 /// <summary>
-/// The loops that measure what the processor can do at one register width. Each is a job that every thread runs once on a part of its own,
-/// so a measurement has one dispatch, whatever its length. They hold no calls and only loops, so they are compiled optimised at once.
+/// The loops that measure what the processor can do at one register width. Each is a job that every thread runs once on a part of its own.
+/// The threads wait for each other before they start, and the slowest one's own time counts, so what it costs to wake threads is not in it. The
+/// loops hold no calls, so they are compiled optimised at once.
 /// </summary>
 internal static unsafe class RoofProbes<L>
     where L : unmanaged, ILanes<L>
@@ -37,20 +38,40 @@ internal static unsafe class RoofProbes<L>
     public static double Stream(ThreadTeam team, StreamPattern pattern, float* memory, long floatsPerThread, double sampleSeconds, int samples)
     {
         long floats = floatsPerThread / (2 * Step) * (2 * Step);
-        return Best(repeats => team.For(new StreamJob(pattern, memory, floatsPerThread, floats, repeats), team.Size, 1), sampleSeconds, samples);
+        long* clock = stackalloc long[1 + team.Size];
+        var start = new StartLine(team.Size, clock);
+        return Best(
+            repeats =>
+            {
+                start.Reset();
+                team.For(new StreamJob(pattern, memory, floatsPerThread, floats, repeats, start), team.Size, 1);
+                return start.Seconds;
+            },
+            sampleSeconds, samples);
     }
 
     /// <summary>Seconds for a round of <see cref="TermsPerRound"/> terms on every thread.</summary>
-    public static double Compute(ThreadTeam team, ArithmeticKind kind, bool fused, float* sink, double sampleSeconds, int samples) =>
-        Best(repeats => team.For(new ComputeJob(kind, fused, repeats, sink), team.Size, 1), sampleSeconds, samples);
+    public static double Compute(ThreadTeam team, ArithmeticKind kind, bool fused, float* sink, double sampleSeconds, int samples)
+    {
+        long* clock = stackalloc long[1 + team.Size];
+        var start = new StartLine(team.Size, clock);
+        return Best(
+            repeats =>
+            {
+                start.Reset();
+                team.For(new ComputeJob(kind, fused, repeats, sink, start), team.Size, 1);
+                return start.Seconds;
+            },
+            sampleSeconds, samples);
+    }
 
     /// <summary>Terms of one round of one thread: chains times lanes.</summary>
     public static long TermsPerRound => Chains * ILanes<L>.Count;
 
     // As many independent chains as fit into the registers beside two constants.
-    private static int Chains => L.Width switch { SimdWidth.Bits512 => 12, SimdWidth.Bits256 => 6, _ => 3 };
+    private static int Chains => L.Width switch { SimdWidth.Bits512 => 16, SimdWidth.Bits256 => 6, _ => 3 };
 
-    private static double Best(Action<long> run, double sampleSeconds, int samples)
+    private static double Best(Func<long, double> run, double sampleSeconds, int samples)
     {
         // The best of the samples decides whether they were long enough: a single long one may have waited for a processor.
         for (long repeats = 1; ;)
@@ -58,7 +79,7 @@ internal static unsafe class RoofProbes<L>
             double best = double.PositiveInfinity;
             for (int i = 0; i < samples; i++)
             {
-                best = Math.Min(best, Time(run, repeats));
+                best = Math.Min(best, run(repeats));
             }
             if (best >= 0.5 * sampleSeconds || repeats >= 1L << 40)
             {
@@ -68,15 +89,31 @@ internal static unsafe class RoofProbes<L>
         }
     }
 
-    private static double Time(Action<long> run, long repeats)
+    /// <summary>Lets all parts start together and keeps the time of each; clock holds the arrivals and then a time for each part.</summary>
+    private readonly struct StartLine(int parts, long* clock)
     {
-        long start = Stopwatch.GetTimestamp();
-        run(repeats);
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        /// <summary>The slowest part's time.</summary>
+        public double Seconds => new ReadOnlySpan<long>(clock + 1, parts).ToArray().Max() / (double)Stopwatch.Frequency;
+
+        public void Reset() => new Span<long>(clock, parts + 1).Clear();
+
+        /// <summary>Waits for all parts. Every part has a thread of its own, since none goes on before all have come.</summary>
+        public long Begin()
+        {
+            Interlocked.Increment(ref clock[0]);
+            SpinWait spin = default;
+            while (Volatile.Read(ref clock[0]) < parts)
+            {
+                spin.SpinOnce(sleep1Threshold: -1);
+            }
+            return Stopwatch.GetTimestamp();
+        }
+
+        public void End(long part, long begin) => clock[1 + part] = Stopwatch.GetTimestamp() - begin;
     }
 
     /// <summary>Passes over each thread's own part of the memory; patterns with two arrays use its halves.</summary>
-    private readonly struct StreamJob(StreamPattern pattern, float* memory, long stride, long floats, long repeats) : IRangeJob
+    private readonly struct StreamJob(StreamPattern pattern, float* memory, long stride, long floats, long repeats, StartLine start) : IRangeJob
     {
         public void Run(long first, long last, int worker)
         {
@@ -84,6 +121,7 @@ internal static unsafe class RoofProbes<L>
             {
                 float* x = memory + (part * stride);
                 float* y = x + (floats / 2);
+                long begin = start.Begin();
                 switch (pattern)
                 {
                     case StreamPattern.Read: Read(x); break;
@@ -94,6 +132,7 @@ internal static unsafe class RoofProbes<L>
                     case StreamPattern.Update: Update(x, y); break;
                     default: Scale(x); break;
                 }
+                start.End(part, begin);
             }
         }
 
@@ -192,12 +231,13 @@ internal static unsafe class RoofProbes<L>
     }
 
     /// <summary>Rounds of one term on every chain. Values stay normal and finite; the sum goes to memory so that nothing is optimised away.</summary>
-    private readonly struct ComputeJob(ArithmeticKind kind, bool fused, long rounds, float* sink) : IRangeJob
+    private readonly struct ComputeJob(ArithmeticKind kind, bool fused, long rounds, float* sink, StartLine start) : IRangeJob
     {
         public void Run(long first, long last, int worker)
         {
             for (long part = first; part < last; part++)
             {
+                long begin = start.Begin();
                 L sum = (kind, fused) switch
                 {
                     (ArithmeticKind.FusedMultiplyAdd, _) => Run<FusedMultiplyAdd>(),
@@ -205,34 +245,39 @@ internal static unsafe class RoofProbes<L>
                     (_, true) => Run<MinimumFused>(),
                     _ => Run<MinimumAdd>(),
                 };
+                start.End(part, begin);
                 L.Store(sum, sink + (part * ILanes<L>.Count));
             }
         }
 
         private L Run<TTerm>()
-            where TTerm : struct, ITerm => Chains switch { 12 => Twelve<TTerm>(), 6 => Six<TTerm>(), _ => Three<TTerm>() };
+            where TTerm : struct, ITerm => Chains switch { 16 => Sixteen<TTerm>(), 6 => Six<TTerm>(), _ => Three<TTerm>() };
 
-        private L Twelve<TTerm>()
+        private L Sixteen<TTerm>()
             where TTerm : struct, ITerm
         {
-            L p = L.Create(TTerm.P), q = L.Create(TTerm.Q);
-            L a = p, b = p, c = p, d = p, e = p, f = p, g = p, h = p, i = p, j = p, k = p, l = p;
+            L u = L.Create(TTerm.P), v = L.Create(TTerm.Q);
+            L a = u, b = u, c = u, d = u, e = u, f = u, g = u, h = u, i = u, j = u, k = u, l = u, m = u, n = u, o = u, p = u;
             for (long r = 0; r < rounds; r++)
             {
-                a = TTerm.Add(a, p, q);
-                b = TTerm.Add(b, p, q);
-                c = TTerm.Add(c, p, q);
-                d = TTerm.Add(d, p, q);
-                e = TTerm.Add(e, p, q);
-                f = TTerm.Add(f, p, q);
-                g = TTerm.Add(g, p, q);
-                h = TTerm.Add(h, p, q);
-                i = TTerm.Add(i, p, q);
-                j = TTerm.Add(j, p, q);
-                k = TTerm.Add(k, p, q);
-                l = TTerm.Add(l, p, q);
+                a = TTerm.Add(a, u, v);
+                b = TTerm.Add(b, u, v);
+                c = TTerm.Add(c, u, v);
+                d = TTerm.Add(d, u, v);
+                e = TTerm.Add(e, u, v);
+                f = TTerm.Add(f, u, v);
+                g = TTerm.Add(g, u, v);
+                h = TTerm.Add(h, u, v);
+                i = TTerm.Add(i, u, v);
+                j = TTerm.Add(j, u, v);
+                k = TTerm.Add(k, u, v);
+                l = TTerm.Add(l, u, v);
+                m = TTerm.Add(m, u, v);
+                n = TTerm.Add(n, u, v);
+                o = TTerm.Add(o, u, v);
+                p = TTerm.Add(p, u, v);
             }
-            return a + b + (c + d) + (e + f + (g + h)) + (i + j + (k + l));
+            return a + b + (c + d) + (e + f + (g + h)) + (i + j + (k + l) + (m + n + (o + p)));
         }
 
         private L Six<TTerm>()

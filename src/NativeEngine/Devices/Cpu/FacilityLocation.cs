@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -192,6 +193,7 @@ internal sealed unsafe partial class CpuKernels<L>
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private bool Before(int a, int b) => _gain[a] > _gain[b] || (_gain[a] == _gain[b] && a < b);
     }
 }

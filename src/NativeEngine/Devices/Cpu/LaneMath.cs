@@ -75,6 +75,7 @@ internal static unsafe class LaneMath<L>
     }
 
     /// <summary>e^x of one number, with the bits of the vector version.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Exp(float x)
     {
         float* lanes = stackalloc float[ILanes<L>.Count];
@@ -83,6 +84,7 @@ internal static unsafe class LaneMath<L>
     }
 
     /// <summary>Natural logarithm of one number that is positive and normal, NaN or infinite, with the bits of the vector version.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float Log(float x)
     {
         float* lanes = stackalloc float[ILanes<L>.Count];

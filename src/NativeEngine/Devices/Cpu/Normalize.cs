@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace NativeEngine.Devices.Cpu;
 
 // What happens to a feature [n,d] before rows are compared: finiteness, the optimiser's transform, and the history [d] it leaves.
@@ -76,6 +78,7 @@ internal sealed unsafe partial class CpuKernels<L>
 
     private readonly struct AdamTransform(float decay1, float weight1, float decay2, float weight2, float epsilon) : ITransform
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public L Apply(L f, L m, L v) =>
             L.Fma(L.Create(decay1), m, L.Create(weight1) * f)
             / (L.Sqrt(L.Fma(L.Create(decay2), v, L.Create(weight2) * (f * f))) + L.Create(epsilon));
@@ -83,11 +86,13 @@ internal sealed unsafe partial class CpuKernels<L>
 
     private readonly struct MomentumTransform(float mu) : ITransform
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public L Apply(L f, L m, L v) => L.Fma(L.Create(mu), m, f);
     }
 
     private readonly struct LionTransform(float decay, float weight) : ITransform
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public L Apply(L f, L m, L v)
         {
             L update = L.Fma(L.Create(decay), m, L.Create(weight) * f);
@@ -97,11 +102,13 @@ internal sealed unsafe partial class CpuKernels<L>
 
     private readonly struct MomentFinish(float decay, float weight) : IFinish
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public L Apply(L mean, L previous) => L.Fma(L.Create(decay), previous, L.Create(weight) * mean);
     }
 
     private readonly struct MagnitudeFinish : IFinish
     {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public L Apply(L mean, L previous) => L.Abs(mean);
     }
 

@@ -172,6 +172,7 @@ internal static unsafe class PairSums<L>
         Fold(sums + (3 * ld), c30, c31, c32, c33);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Fold(double* sums, L c0, L c1, L c2, L c3)
     {
         sums[0] += L.Sum(c0);
