@@ -65,6 +65,13 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
         Vector(start, "scale", x);
     }
 
+    public void WeightedSum(Tensor<float> x, Tensor<double> weights, Tensor<float> y)
+    {
+        long start = Start();
+        inner.WeightedSum(x, weights, y);
+        End(start, "weighted_sum", "weighted_sum", ("K", weights.Length), ("n", y.Length));
+    }
+
     public void SumOfSquares(Tensor<float> x, Tensor<float> result)
     {
         long start = Start();
