@@ -6,7 +6,7 @@ namespace NativeEngine.Model;
 /// </summary>
 public static class ModelPresets
 {
-    private static readonly (string Name, int Layers, int Hidden, int Heads, int KeyValueHeads, int Intermediate, int Context)[] Table =
+    private static readonly (string Name, int Layers, int Hidden, int Heads, int KeyValueHeads, int Intermediate, int Context)[] _table =
     [
         ("0.2m", 2, 96, 4, 2, 256, 512),
         ("1m", 4, 144, 6, 3, 384, 1024),
@@ -17,12 +17,12 @@ public static class ModelPresets
     ];
 
     /// <summary>Every preset's name, smallest first.</summary>
-    public static IReadOnlyList<string> Names { get; } = [.. Table.Select(p => p.Name)];
+    public static IReadOnlyList<string> Names { get; } = [.. _table.Select(p => p.Name)];
 
     /// <summary>The shape of a preset for a vocabulary. Errors: Usage with the known names.</summary>
     public static LlamaConfig Create(string name, int vocabularySize, int? bos = null, int? eos = null)
     {
-        foreach (var p in Table)
+        foreach (var p in _table)
         {
             if (p.Name == name)
             {
