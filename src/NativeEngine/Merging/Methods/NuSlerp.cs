@@ -33,7 +33,7 @@ internal sealed class NuSlerp : MergeMethod
         {
             var gram = scan.Gram(2, count, inputs.ReadDelta);
             var (a, b) = Weights(gram[0, 0], gram[1, 1], gram[0, 1], t);
-            return new WeightedTensorMerge(inputs, [a, b], 1 - a - b);
+            return new WeightedTensorMerge(inputs, [a, b], inputs.Base is null ? 0 : 1 - a - b);
         }
         return inputs.Values.Flag("nuslerp_row_wise") ? new Rows(inputs, t, row) : new Columns(inputs, Coefficients(inputs, scan, t, (int)row));
     }
