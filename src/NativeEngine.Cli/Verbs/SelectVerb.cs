@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using NativeEngine.Devices;
+using NativeEngine.Devices.Cpu;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Cli.Verbs;
@@ -20,7 +21,9 @@ internal sealed class SelectVerb : Verb
     private readonly Option<string> _quota = Opt.Choice("--quota", "How the budget is shared among sources.", "proportional", "balanced", "none");
     private readonly Option<string> _rounding = Opt.Choice("--rounding", "Start of proportional shares.", "floor", "ceil");
     private readonly Option<string> _overflow = Opt.Choice("--overflow", "Which kept examples when they exceed the budget.", "first", "random");
-    private readonly Option<string> _algorithm = Opt.Choice("--algorithm", "How the objective is maximised.", "auto", "exact", "stochastic", "partitioned");
+    private readonly Option<string> _algorithm = Opt.Choice("--algorithm", "How the objective is maximised.", "auto", "exact", "sparse", "stochastic", "partitioned");
+    private readonly Option<int> _parts = Opt.Number("--parts", "P", "Parts of the partitioned algorithm; 0: as few as fit.", 0, min: 0);
+    private readonly Option<int> _neighbours = Opt.Number("--neighbours", "T", "Neighbours kept of each example without a matrix; 0: by the budget.", 0, min: 0);
     private readonly Option<string> _precision = Opt.Choice("--precision", "Element type of the distances.", "fp32", "bf16", "int8");
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
     private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
@@ -31,7 +34,7 @@ internal sealed class SelectVerb : Verb
         : base("select", "Selects a coreset from features on disk.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
     {
         Add("input", _features, _sources);
-        Add("selection", _budget, _keep, _quota, _rounding, _overflow, _metric, _top, _algorithm, _precision);
+        Add("selection", _budget, _keep, _quota, _rounding, _overflow, _metric, _top, _algorithm, _parts, _neighbours, _precision);
         Add("history", _adam, _step, _state, _saveState);
     }
 
@@ -51,22 +54,12 @@ internal sealed class SelectVerb : Verb
         long step = context.Get(_step) ?? state.Step ?? 0;
         var selector = new CoresetSelector(device, options, normalizer);
         var plan = selector.Plan(sources.Ids, step);
-        long loading = (features.Rows + (plan.Candidates.Count < features.Rows ? plan.Candidates.Count : 0L)) * features.Columns * sizeof(float);
-        long need = Math.Max(loading, SelectionMemory.PeakBytes(plan, features.Columns, adam));
-        if (need > context.MaxMemory)
-        {
-            throw new EngineException(
-                ErrorKind.WillNotFit,
-                $"this selection needs {ByteSize.Format(need)} and may use {ByteSize.Format(context.MaxMemory)}", "raise --max-memory, or select from fewer examples at a time");
-        }
-        int parts = plan.Groups.GroupBy(g => g.Source).Where(source => source.Count() > 1).Sum(source => source.Count());
-        if (parts > 0 && options.Algorithm == SelectionAlgorithm.Auto)
-        {
-            context.Talk.Info($"a source has more than {options.ExactLimit} candidates: auto chose partitioned, {parts} parts");
-        }
+        var need = SelectionMemory.Of(plan, features.Columns, adam, context.Threads.Count);
+        RequireFits(context, options, need);
+        SayChoice(context, options, plan);
         if (context.DryRun)
         {
-            SayPlan(context, plan, need);
+            SayPlan(context, device, plan, need);
             return 0;
         }
 
@@ -129,9 +122,55 @@ internal sealed class SelectVerb : Verb
             Algorithm = Enum.Parse<SelectionAlgorithm>(context.Need(_algorithm), ignoreCase: true),
             Precision = Enum.Parse<SelectionPrecision>(context.Need(_precision), ignoreCase: true),
             Seed = context.Seed,
+            Parts = context.Get(_parts),
+            Neighbours = context.Get(_neighbours),
+            ExactLimit = ExactLimit(context, features),
         };
         options.Validate();
         return options;
+    }
+
+    /// <summary>Rows whose n x n matrix fits beside the features and a copy of them; past 32768 lists of neighbours are quicker and as good.</summary>
+    private int ExactLimit(VerbContext context, FeatureFile features)
+    {
+        const long Most = 32_768;
+        long copies = 1 + (context.Get(_adam) ? 1 : 0) + (context.Get(_sources) is not null || context.Need(_top) > 0 ? 1 : 0);
+        long left = context.MaxMemory - (copies * features.Rows * features.Columns * sizeof(float)) - CpuDevice.SimilarityScratch(features.Rows, features.Columns, context.Threads.Count);
+        return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
+    }
+
+    private static void RequireFits(VerbContext context, SelectionOptions options, SelectionMemory need)
+    {
+        if (need.ProcessBytes <= context.MaxMemory)
+        {
+            return;
+        }
+        string[] ways =
+        [
+            $"raise --max-memory to {ByteSize.Format(need.ProcessBytes)}",
+            options.Algorithm == SelectionAlgorithm.Exact ? "use --algorithm auto, which needs no n x n matrix" : "keep fewer columns when the features are made",
+            "select from fewer examples at a time",
+        ];
+        throw new EngineException(
+            ErrorKind.WillNotFit,
+            $"this selection needs {ByteSize.Format(need.ProcessBytes)} and may use {ByteSize.Format(context.MaxMemory)}", string.Join("; or ", ways));
+    }
+
+    private static IEnumerable<(SelectionGroup Group, SelectionChoice Choice)> Choices(SelectionOptions options, SelectionPlan plan) =>
+        from parts in plan.Groups.Where(g => !g.Kept && g.Budget > 0).GroupBy(g => g.Source)
+        let whole = parts.First() with { Members = [.. parts.SelectMany(g => g.Members)], Budget = parts.Sum(g => g.Budget) }
+        where whole.Budget < whole.Members.Count
+        select (whole, SelectionChoice.For(options, whole.Members.Count, whole.Budget));
+
+    private static void SayChoice(VerbContext context, SelectionOptions options, SelectionPlan plan)
+    {
+        if (options.Algorithm == SelectionAlgorithm.Auto)
+        {
+            foreach (var (group, choice) in Choices(options, plan).Where(c => c.Choice.Algorithm != SelectionAlgorithm.Exact))
+            {
+                context.Talk.Info($"{group.Members.Count} candidates, {group.Budget} to pick: auto chose {choice.Algorithm.ToString().ToLowerInvariant()}, since {choice.Reason}");
+            }
+        }
     }
 
     private static int Budget(string text, int n)
@@ -205,17 +244,26 @@ internal sealed class SelectVerb : Verb
         }
     }
 
-    private static void SayPlan(VerbContext context, SelectionPlan plan, long need) => context.Result.Write(
-        text => text.WriteLine($"{plan.Candidates.Count} of {plan.PoolSize} examples compete, {plan.Kept.Count} are kept; peak memory {ByteSize.Format(need)}"),
-        json =>
-        {
-            json.WriteNumber("schema", 1);
-            json.WriteBoolean("dry_run", true);
-            json.WriteNumber("n", plan.PoolSize);
-            json.WriteNumber("candidates", plan.Candidates.Count);
-            json.WriteNumber("kept", plan.Kept.Count);
-            json.WriteNumber("peak_bytes", need);
-        });
+    private static void SayPlan(VerbContext context, Device device, SelectionPlan plan, SelectionMemory need)
+    {
+        double seconds = SelectionSpeed.Measure(device, plan.Options.Metric).Seconds(need);
+        var choice = Choices(plan.Options, plan).Select(c => c.Choice).MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours));
+        context.Result.Write(
+            text => text.WriteLine(FormattableString.Invariant(
+                $"{plan.Candidates.Count} of {plan.PoolSize} examples compete, {plan.Kept.Count} are kept; {(choice is null ? "nothing to choose" : $"{choice.Algorithm.ToString().ToLowerInvariant()}, {choice.Reason}")}; peak memory {ByteSize.Format(need.ProcessBytes)}, about {seconds:G2} s")),
+            json =>
+            {
+                json.WriteNumber("schema", 1);
+                json.WriteBoolean("dry_run", true);
+                json.WriteNumber("n", plan.PoolSize);
+                json.WriteNumber("candidates", plan.Candidates.Count);
+                json.WriteNumber("kept", plan.Kept.Count);
+                json.WriteNumber("peak_bytes", need.DeviceBytes);
+                json.WriteNumber("process_bytes", need.ProcessBytes);
+                json.WriteNumber("seconds", Math.Round(seconds, 3));
+                SelectionDocument.WriteChoice(json, choice);
+            });
+    }
 
     private static void WriteText(TextWriter text, SelectionDocument d)
     {

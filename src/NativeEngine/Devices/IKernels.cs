@@ -196,6 +196,21 @@ public interface IKernels
     void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest);
 
     /// <summary>
+    /// Distances of two sets of rows, a [m,h] and b [p,h]: D [m,p] = sum |a_i - b_j|, root of the sum of squares, or the negative of the cosine
+    /// (smaller is nearer). The same bits as in <see cref="Similarity"/>, whatever sets the two rows are given in. Half the work when a and b
+    /// are the same tensor. Largest is a single element: the largest distance; for cosine the largest similarity, at least 0.
+    /// </summary>
+    void Distances(Tensor<float> a, Tensor<float> b, DistanceMetric metric, Tensor<float> distances, Tensor<float> largest);
+
+    /// <summary>
+    /// Merges a block of distances [m,p], of the examples firstRow + i to the examples firstColumn + j, into the lists of the t nearest of its
+    /// rows (m lists) or, by columns, of its columns (p lists). A list is a row of nearest [lists,t] and neighbours [lists,t] in ascending order
+    /// of (distance, example); what is not filled yet has the distance infinity. An example is not its own neighbour. Merging a pair twice is an error
+    /// of the caller. Any order of merging gives the same lists.
+    /// </summary>
+    void MergeNearest(Tensor<float> distances, long firstRow, long firstColumn, bool columns, Tensor<float> nearest, Tensor<int> neighbours);
+
+    /// <summary>
     /// Step H: greedy maximisation of F(A) = sum over i of max(0, max over j in A of S[i,j]) with |A| = picks.Length &lt;= n, S symmetric. Gains are
     /// sums in double, exact for S of <see cref="Similarity"/>; equal gains go to the lowest index. Owners[i] = position in picks that represents
     /// i (a pick represents itself; otherwise the largest S, ties to the earliest pick; -1 without picks). Gains never increase. Remaining[j] = gain j would still

@@ -122,6 +122,49 @@ public static partial class KernelTable
             };
         }
 
+        foreach (var metric in Enum.GetValues<DistanceMetric>())
+        {
+            yield return new KernelRow(
+                "distances_" + metric.ToString().ToLowerInvariant(),
+                metric switch
+                {
+                    DistanceMetric.L1 => "D[i,j] = sum |a_i - b_j|",
+                    DistanceMetric.L2 => "D[i,j] = sqrt(sum (a_i - b_j)^2)",
+                    _ => "D[i,j] = -a_i b_j / (|a_i| |b_j|)",
+                },
+                [
+                    Gaussian("a", ArgumentRole.In, s => new Shape(s["m"], s["h"]), scale: 1.0 / 16),
+                    Gaussian("b", ArgumentRole.In, s => new Shape(s["p"], s["h"]), scale: 1.0 / 16),
+                    FloatsOut("d", s => new Shape(s["m"], s["p"])),
+                    FloatsOut("largest", s => new Shape(1)),
+                ],
+                (kernels, call) => kernels.Distances(call.F("a"), call.F("b"), metric, call.F("d"), call.F("largest")))
+            {
+                BenchmarkSizes = [Blocks(2048, 2048, 2560)],
+                TestSizes = [Blocks(1, 1, 1), Blocks(2, 33, 3), Blocks(31, 5, 129), Blocks(70, 65, 2049), Blocks(300, 270, 17)],
+                Flops = s => (metric == DistanceMetric.L2 ? 3.0 : 2.0) * s["h"] * s["m"] * s["p"],
+                Bytes = s => 4.0 * (((s["m"] + s["p"]) * s["h"]) + (s["m"] * s["p"])),
+            };
+        }
+
+        foreach (bool columns in new[] { false, true })
+        {
+            yield return new KernelRow(
+                columns ? "merge_nearest_columns" : "merge_nearest", "lists of the t nearest, ascending by (distance, example), take in a block of distances",
+                [
+                    Steps("d", s => new Shape(s["m"], s["p"])),
+                    new KernelArgument("nearest", ArgumentRole.InOut, s => new Shape(columns ? s["p"] : s["m"], s["t"])) { Floats = (size, _) => Listed(size, columns) },
+                    new KernelArgument("neighbours", ArgumentRole.InOut, s => new Shape(columns ? s["p"] : s["m"], s["t"])) { Ints = (size, _) => new int[(columns ? size["p"] : size["m"]) * size["t"]] },
+                ],
+                (kernels, call) => kernels.MergeNearest(call.F("d"), 5, 3, columns, call.F("nearest"), call.I("neighbours")))
+            {
+                BenchmarkSizes = [Lists(2048, 2048, 64)],
+                TestSizes = [Lists(1, 1, 1), Lists(2, 33, 3), Lists(31, 40, 8), Lists(300, 130, 64), Lists(7, 3, 20)],
+                Flops = s => 1.0 * s["m"] * s["p"],
+                Bytes = s => 4.0 * s["m"] * s["p"],
+            };
+        }
+
         yield return new KernelRow(
             "facility_location", "greedy maximisation of sum over i of max(0, max over picks j of S[i,j])",
             [
@@ -137,6 +180,8 @@ public static partial class KernelTable
             Bytes = s => 4.0 * s["n"] * s["n"],
         };
 
+        static KernelSize Blocks(long m, long p, long h) => new(("m", m), ("p", p), ("h", h));
+        static KernelSize Lists(long m, long p, long t) => new(("m", m), ("p", p), ("t", t));
         static KernelSize Features(long n, long d, long picked) => new(("n", n), ("d", d), ("picked", picked));
         static KernelSize Columns(long n, long d, long h) => new(("n", n), ("d", d), ("h", h));
         static KernelSize Rows(long n, long h) => new(("n", n), ("h", h));
@@ -195,6 +240,32 @@ public static partial class KernelTable
             return values;
         },
     };
+
+    /// <summary>Multiples of 1/8 up to 32, many of them equal.</summary>
+    private static KernelArgument Steps(string name, Func<KernelSize, Shape> shape) => new(name, ArgumentRole.In, shape)
+    {
+        Floats = (size, random) =>
+        {
+            var values = new float[shape(size).Count];
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] = (1 + random.Below((ulong)i, 256)) / 8f;
+            }
+            return values;
+        },
+    };
+
+    /// <summary>Lists with one entry, example 0 at 16, and room behind.</summary>
+    private static float[] Listed(KernelSize size, bool columns)
+    {
+        var values = new float[(columns ? size["p"] : size["m"]) * size["t"]];
+        Array.Fill(values, 1e30f);
+        for (long i = 0; i < values.Length; i += size["t"])
+        {
+            values[i] = 16;
+        }
+        return values;
+    }
 
     /// <summary>S [n,n] = C - L1 distance of n integer points of a small plane, some of them equal: exact, symmetric, full of ties; minus 20, so that some are negative.</summary>
     private static KernelArgument PlaneSimilarity(string name) => new(name, ArgumentRole.In, s => new Shape(s["n"], s["n"]))

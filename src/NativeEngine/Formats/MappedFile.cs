@@ -81,6 +81,15 @@ internal sealed unsafe class MappedFile : IDisposable
         return new ReadOnlySpan<byte>(_start + offset, count);
     }
 
+    /// <summary>Lets the system take back the memory of everything read so far; it can be read again.</summary>
+    public void Forget()
+    {
+        if (_start != null)
+        {
+            Native.LibC.Forget(_start, Length);
+        }
+    }
+
     public void Dispose()
     {
         if (_start != null)

@@ -130,6 +130,9 @@ public sealed class NpyFile : IDisposable
         return values;
     }
 
+    /// <summary>Lets the system take back the memory of what was read so far.</summary>
+    internal void Forget() => _map.Forget();
+
     /// <summary>Unmaps the file.</summary>
     public void Dispose() => _map.Dispose();
 

@@ -53,6 +53,9 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>The tensor of a name, or null.</summary>
     public SafetensorsTensor? Find(string name) => _byName.GetValueOrDefault(name);
 
+    /// <summary>Lets the system take back the memory of what was read so far.</summary>
+    internal void Forget() => _map.Forget();
+
     /// <summary>Unmaps the file; its tensors and their bytes are no longer valid.</summary>
     public void Dispose() => _map.Dispose();
 }

@@ -31,6 +31,27 @@ internal static partial class LibC
         }
     }
 
+    /// <summary>
+    /// Tells the system that a range of a read-only mapping is not needed for now, so that it does not count as this process's memory; it is read
+    /// again when it is touched. Whole pages within the range; a hint, on Linux only.
+    /// </summary>
+    public static unsafe void Forget(byte* start, long length)
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+        long page = Environment.SystemPageSize, first = ((long)start + page - 1) / page * page, last = ((long)start + length) / page * page;
+        if (last > first)
+        {
+            const int DontNeed = 4;
+            _ = Advise((void*)first, (nuint)(last - first), DontNeed);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static unsafe partial int Advise(void* start, nuint length, int advice);
+
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
 

@@ -32,8 +32,8 @@ public sealed class CoresetSelector
     /// <summary>
     /// Selects. Row r of features [plan.Candidates.Count, d] belongs to pool position plan.Candidates[r]; rows with NaN or infinity are dropped
     /// before any statistic and the quotas shared anew. Unless nothing was picked, the normaliser's history then takes in the mean of the picks.
-    /// Features are not changed. Memory: as much as the features for their normalised copy (none without a normaliser), and 4 n^2 bytes for
-    /// the largest source. Errors: Usage for a row count that differs, WillNotFit, Numerical when distances overflow.
+    /// Features are not changed. Memory: as much as the features for their normalised copy (none without a normaliser), and for
+    /// the largest source 4 n^2 bytes, or 24 bytes for each neighbour kept where <see cref="SelectionChoice"/> avoids the matrix. Errors: Usage for a row count that differs, WillNotFit, Numerical when distances overflow.
     /// </summary>
     public SelectionResult Select(SelectionPlan plan, Tensor<float> features, CancellationToken cancellation = default)
     {
@@ -79,17 +79,19 @@ public sealed class CoresetSelector
             {
                 Timed(ref _normalize, () => _selector._normalizer.Normalize(_features, _plan.Step, u));
             }
-            foreach (var group in groups)
+            foreach (var parts in groups.GroupBy(g => g.Source))
             {
                 cancellation.ThrowIfCancellationRequested();
+                var group = parts.First() with { Members = [.. parts.SelectMany(g => g.Members).Order()], Budget = parts.Sum(g => g.Budget), Part = 0 };
                 if (group.Budget == group.Members.Count)
                 {
                     result.AddWhole(group.Members);
                     pickedRows.AddRange(group.Members.Select(i => _rowOf[i]));
                     continue;
                 }
-                var run = Greedy(u, group);
-                result.AddPicks(group, run);
+                var choice = SelectionChoice.For(_selector.Options, group.Members.Count, group.Budget);
+                var run = Greedy(u, group, [.. parts], choice, cancellation);
+                result.AddPicks(group, run, choice);
                 pickedRows.AddRange(run.Picks.Select(p => _rowOf[group.Members[p]]));
             }
             if (pickedRows.Count > 0)
@@ -101,7 +103,8 @@ public sealed class CoresetSelector
         }
 
         /// <summary>Steps F and H of one source.</summary>
-        private FacilityLocationResult Greedy(Tensor<float> u, SelectionGroup group)
+        private FacilityLocationResult Greedy(
+            Tensor<float> u, SelectionGroup group, SelectionGroup[] parts, SelectionChoice choice, CancellationToken cancellation)
         {
             int[] rows = [.. group.Members.Select(i => _rowOf[i])];
             int h = _selector._sparsifier.Count(u.RowLength);
@@ -122,7 +125,50 @@ public sealed class CoresetSelector
                     _device.Kernels.GatherRows(u, rowBuffer.View, x);
                 }
             });
-            return FacilityLocation.Maximize(x, _selector.Options.Metric, group.Budget, ref _distance, ref _greedy);
+            var metric = _selector.Options.Metric;
+            switch (choice.Algorithm)
+            {
+                case SelectionAlgorithm.Sparse:
+                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, null, ref _distance, ref _greedy, cancellation);
+                case SelectionAlgorithm.Stochastic:
+                    var random = new SelectionRandom(_selector.Options.Seed, _plan.Step).Derived(SelectionRandom.Use.Stochastic, group.Source);
+                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, random, ref _distance, ref _greedy, cancellation);
+                case SelectionAlgorithm.Partitioned:
+                    return Partitioned(x, group, parts, choice, cancellation);
+                default:
+                    return FacilityLocation.Maximize(x, metric, group.Budget, ref _distance, ref _greedy);
+            }
+        }
+
+        /// <summary>Every part by itself, then the whole source's objective and bound.</summary>
+        private FacilityLocationResult Partitioned(
+            Tensor<float> x, SelectionGroup group, SelectionGroup[] parts, SelectionChoice choice, CancellationToken cancellation)
+        {
+            int[] members = [.. group.Members];
+            var (picks, gains) = (new List<int>(), new List<double>());
+            foreach (var part in parts.Where(p => p.Budget > 0))
+            {
+                cancellation.ThrowIfCancellationRequested();
+                int[] rows = [.. part.Members.Select(i => Array.BinarySearch(members, i))];
+                if (part.Budget == rows.Length)
+                {
+                    picks.AddRange(rows);
+                    gains.AddRange(new double[rows.Length]);
+                    continue;
+                }
+                using var indices = _device.Allocate<int>(rows, MemoryUse.Selection);
+                using var own = _device.Allocate<float>(rows.Length * x.RowLength, MemoryUse.Selection);
+                var ownRows = own.View.Reshape(rows.Length, x.RowLength);
+                _device.Kernels.GatherRows(x, indices.View, ownRows);
+                var run = FacilityLocation.Maximize(ownRows, _selector.Options.Metric, part.Budget, ref _distance, ref _greedy);
+                picks.AddRange(run.Picks.Select(p => rows[p]));
+                gains.AddRange(run.Gains);
+            }
+            long start = Stopwatch.GetTimestamp();
+            var graph = NeighbourGraph.Build(x, _selector.Options.Metric, choice.Neighbours, cancellation);
+            var result = SparseFacilityLocation.Evaluate(x, _selector.Options.Metric, graph, [.. picks], [.. gains], cancellation);
+            _distance += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            return result;
         }
 
         private int[] NonFinite(SelectionPlan plan)

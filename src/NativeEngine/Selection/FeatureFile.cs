@@ -7,14 +7,18 @@ namespace NativeEngine.Selection;
 public sealed class FeatureFile : IDisposable
 {
     /// <summary>Elements moved to the device at a time.</summary>
-    private const int Piece = 1 << 22;
+    private const int Piece = 1 << 20;
+
+    /// <summary>Pieces between two releases of the mapping: it takes 64 MiB at most.</summary>
+    private const int Release = 16;
 
     private readonly IDisposable _file;
     private readonly Action<long, Memory<float>> _read;
+    private readonly Action _forget;
 
-    private FeatureFile(string name, IDisposable file, ReadOnlySpan<long> shape, DType type, Action<long, Memory<float>> read)
+    private FeatureFile(string name, IDisposable file, ReadOnlySpan<long> shape, DType type, Action<long, Memory<float>> read, Action forget)
     {
-        (Name, _file, _read) = (name, file, read);
+        (Name, _file, _read, _forget) = (name, file, read, forget);
         if (shape.Length != 2 || !type.IsFloat() || shape[0] == 0 || shape[1] == 0)
         {
             throw FormatErrors.Bad(
@@ -50,7 +54,7 @@ public sealed class FeatureFile : IDisposable
             {
                 var npy = NpyFile.Open(path);
                 file = npy;
-                return new FeatureFile(name, npy, npy.Shape, npy.DType, (start, target) => npy.ReadFloat32(start, target.Span));
+                return new FeatureFile(name, npy, npy.Shape, npy.DType, (start, target) => npy.ReadFloat32(start, target.Span), npy.Forget);
             }
             if (!path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
             {
@@ -59,7 +63,7 @@ public sealed class FeatureFile : IDisposable
             var safetensors = SafetensorsFile.Open(path);
             file = safetensors;
             var tensor = hash < 0 ? Only(path, safetensors) : safetensors[name[(path.Length + 1)..]];
-            return new FeatureFile(name, safetensors, tensor.Shape, tensor.DType, (start, target) => tensor.ReadFloat32(start, target.Span));
+            return new FeatureFile(name, safetensors, tensor.Shape, tensor.DType, (start, target) => tensor.ReadFloat32(start, target.Span), safetensors.Forget);
         }
         catch
         {
@@ -76,13 +80,19 @@ public sealed class FeatureFile : IDisposable
         try
         {
             var piece = new float[(int)Math.Min(Piece, total)];
+            int pieces = 0;
             for (long start = 0; start < total; start += piece.Length)
             {
                 cancellation.ThrowIfCancellationRequested();
                 var part = piece.AsMemory(0, (int)Math.Min(piece.Length, total - start));
                 _read(start, part);
                 device.Upload<float>(part.Span, new Tensor<float>(buffer, start, new Shape(part.Length)));
+                if (++pieces % Release == 0)
+                {
+                    _forget();
+                }
             }
+            _forget();
             return buffer;
         }
         catch

@@ -9,6 +9,8 @@ internal sealed class ResultBuilder
     private readonly List<double?> _gains = [];
     private readonly Dictionary<int, double> _objectives = [];
     private readonly int[] _owners;
+    private readonly List<SelectionChoice> _choices = [];
+    private readonly Dictionary<int, SelectionAlgorithm> _algorithms = [];
     private double _upperBound;
 
     public ResultBuilder(SelectionPlan plan)
@@ -32,7 +34,7 @@ internal sealed class ResultBuilder
     }
 
     /// <summary>The picks of a greedy run over a group.</summary>
-    public void AddPicks(SelectionGroup group, FacilityLocationResult run)
+    public void AddPicks(SelectionGroup group, FacilityLocationResult run, SelectionChoice choice)
     {
         int first = _indices.Count;
         for (int t = 0; t < run.Picks.Length; t++)
@@ -47,6 +49,8 @@ internal sealed class ResultBuilder
             _weights[pick]++;
             _owners[group.Members[i]] = _indices[pick];
         }
+        _choices.Add(choice);
+        _algorithms[group.Source] = choice.Algorithm;
         _objectives[group.Source] = _objectives.GetValueOrDefault(group.Source) + run.Objective;
         _upperBound += run.UpperBound;
     }
@@ -66,11 +70,12 @@ internal sealed class ResultBuilder
             [
                 .. _plan.Groups.GroupBy(g => g.Source).Select(parts => new SourceShare(
                     parts.Key, parts.Sum(g => g.Members.Count), parts.Sum(g => g.Budget), parts.Sum(g => g.Budget), parts.First().Kept,
-                    _objectives.GetValueOrDefault(parts.Key))),
+                    _objectives.GetValueOrDefault(parts.Key), _algorithms.TryGetValue(parts.Key, out var algorithm) ? algorithm : null)),
             ],
             Owners = _owners,
             Certificate = certified ? new SelectionCertificate(_upperBound, _upperBound == 0 ? 1 : objective / _upperBound) : null,
             Timing = timing,
+            Choice = _choices.MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours, c.Parts)),
         };
     }
 }

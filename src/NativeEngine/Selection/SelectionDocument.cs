@@ -5,7 +5,7 @@ using NativeEngine.Formats;
 namespace NativeEngine.Selection;
 
 /// <summary>One source of a <see cref="SelectionDocument"/>.</summary>
-public sealed record DocumentSource(string Source, int Size, int Budget, int Selected, bool Kept, double Objective);
+public sealed record DocumentSource(string Source, int Size, int Budget, int Selected, bool Kept, double Objective, string? Algorithm = null);
 
 /// <summary>
 /// A selection as a file: what was selected, why, and everything needed to check it against the features again.
@@ -53,6 +53,9 @@ public sealed record SelectionDocument
 
     /// <summary>For every example the part of its source it competed in; null where no source was partitioned.</summary>
     public IReadOnlyList<int>? Parts { get; init; }
+
+    /// <summary>How the largest source was selected, and why; null where nothing was chosen by the objective.</summary>
+    public SelectionChoice? Choice { get; init; }
 
     /// <summary>How rows were compared.</summary>
     public required DistanceMetric Metric { get; init; }
@@ -107,7 +110,7 @@ public sealed record SelectionDocument
             Objective = result.Objective,
             Kept = result.Kept,
             Dropped = result.Dropped,
-            Sources = [.. result.Sources.Select(s => new DocumentSource(s.Source < 0 ? "*" : names[s.Source], s.Size, s.Budget, s.Selected, s.Kept, s.Objective))],
+            Sources = [.. result.Sources.Select(s => new DocumentSource(s.Source < 0 ? "*" : names[s.Source], s.Size, s.Budget, s.Selected, s.Kept, s.Objective, s.Algorithm is { } a ? NameOf(a) : null))],
             Certificate = result.Certificate ?? throw new ArgumentException("a random selection has no document"),
             Owners = result.Owners,
             Groups = groups,
@@ -118,6 +121,7 @@ public sealed record SelectionDocument
             Step = plan.Step,
             State = state,
             Timing = result.Timing,
+            Choice = result.Choice,
         };
     }
 
@@ -164,6 +168,10 @@ public sealed record SelectionDocument
             json.WriteNumber("selected", source.Selected);
             json.WriteBoolean("kept", source.Kept);
             json.WriteNumber("objective", source.Objective);
+            if (source.Algorithm is not null)
+            {
+                json.WriteString("algorithm", source.Algorithm);
+            }
             json.WriteEndObject();
         }
         json.WriteEndArray();
@@ -187,13 +195,29 @@ public sealed record SelectionDocument
         {
             Numbers(json, "parts", Parts);
         }
+        WriteChoice(json, Choice);
         json.WriteStartObject("options");
-        json.WriteString("algorithm", Parts is null ? "exact" : "partitioned");
+        json.WriteString("algorithm", NameOf(Choice?.Algorithm ?? SelectionAlgorithm.Exact));
         json.WriteString("metric", Metric.ToString().ToLowerInvariant());
         json.WriteNumber("top", Top);
         json.WriteBoolean("adam", Adam);
         json.WriteNumber("step", Step);
         json.WriteString("state", State);
+        json.WriteEndObject();
+    }
+
+    /// <summary>Writes the member "choice", unless there is none.</summary>
+    public static void WriteChoice(Utf8JsonWriter json, SelectionChoice? choice)
+    {
+        if (choice is null)
+        {
+            return;
+        }
+        json.WriteStartObject("choice");
+        json.WriteString("algorithm", NameOf(choice.Algorithm));
+        json.WriteNumber("neighbours", choice.Neighbours);
+        json.WriteNumber("parts", choice.Parts);
+        json.WriteString("reason", choice.Reason);
         json.WriteEndObject();
     }
 
@@ -236,12 +260,19 @@ public sealed record SelectionDocument
             [
                 .. json.Require("sources").Items().Select(s => new DocumentSource(
                     s.RequireString("source"), s.RequireInt("size", 0), s.RequireInt("budget", 0), s.RequireInt("selected", 0), s.RequireBool("kept"),
-                    s.RequireDouble("objective"))),
+                    s.RequireDouble("objective"), s.OptionalString("algorithm"))),
             ],
             Certificate = new SelectionCertificate(certificate.RequireDouble("upper_bound"), certificate.RequireDouble("ratio")),
             Owners = Ints(json, "owners"),
             Groups = Ints(json, "groups"),
             Parts = json.Optional("parts") is null ? null : Ints(json, "parts"),
+            Choice = json.Optional("choice") is { } choice
+                ? new SelectionChoice(
+                    Enum.TryParse(choice.RequireString("algorithm"), ignoreCase: true, out SelectionAlgorithm algorithm)
+                        ? algorithm
+                        : throw choice.Bad("names an algorithm that is not known"),
+                    choice.RequireInt("neighbours", 0), choice.RequireInt("parts", 0), choice.RequireString("reason"))
+                : null,
             Metric = options.RequireString("metric") switch
             {
                 "l1" => DistanceMetric.L1,
@@ -255,6 +286,8 @@ public sealed record SelectionDocument
             State = options.OptionalString("state"),
         };
     }
+
+    private static string NameOf(SelectionAlgorithm algorithm) => algorithm.ToString().ToLowerInvariant();
 
     private static int[] Ints(StrictJson json, string name) => [.. json.Require(name).Items().Select(i => i.AsInt())];
 

@@ -1,29 +1,81 @@
+using NativeEngine.Devices.Cpu;
+
 namespace NativeEngine.Selection;
 
 /// <summary>What a selection needs, before it starts.</summary>
-public static class SelectionMemory
+/// <param name="DeviceBytes">Peak of the device's meter, reading the file included.</param>
+/// <param name="SelectorBytes">Peak of the device's meter while the selector runs on features that are there.</param>
+/// <param name="ProcessBytes">The same with what lies beside the device's buffers at that time: packed rows, lists, results. Without the runtime itself.</param>
+/// <param name="Terms">Terms of all distances: one column of one pair of rows each.</param>
+/// <param name="MatrixElements">Elements of all n x n matrices the greedy reads.</param>
+public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long ProcessBytes, double Terms, double MatrixElements)
 {
     /// <summary>
-    /// Device bytes at the peak: the features, their normalised copy, and for the largest source that competes its gathered columns, its n x n
-    /// similarities and a few vectors.
+    /// The needs of loading all rows of a file, selecting from them, and describing the result. The features, their normalised copy, and for the largest source that
+    /// competes its gathered columns and either its n x n similarities or its lists of neighbours.
     /// </summary>
     /// <param name="plan">The plan.</param>
     /// <param name="dimension">Elements of a feature.</param>
     /// <param name="normalized">Whether a normaliser with a history is used.</param>
-    public static long PeakBytes(SelectionPlan plan, long dimension, bool normalized)
+    /// <param name="threads">Threads of the device.</param>
+    public static SelectionMemory Of(SelectionPlan plan, long dimension, bool normalized, int threads)
     {
-        long features = plan.Candidates.Count * dimension * sizeof(float);
+        long row = dimension * sizeof(float), candidates = plan.Candidates.Count;
         long columns = plan.Options.Top == 0 ? dimension : Math.Min(plan.Options.Top, dimension);
-        long largest = 0;
-        bool greedy = false;
-        foreach (var group in plan.Groups.Where(g => !g.Kept && g.Budget > 0 && g.Budget < g.Members.Count))
+        long loading = (plan.PoolSize * row) + (plan.PoolSize * sizeof(int));
+        if (candidates < plan.PoolSize)
         {
-            long n = group.Members.Count;
-            bool inPlace = columns == dimension && n == plan.Candidates.Count;
-            largest = Math.Max(largest, (n * n * sizeof(float)) + (inPlace ? 0 : n * columns * sizeof(float)) + (n * 32));
-            greedy = true;
+            loading += candidates * (row + sizeof(int));
         }
-        long history = normalized ? 2 * dimension * sizeof(float) : 0;
-        return features + (normalized && greedy ? features : 0) + history + largest;
+        long device = 0, process = 0;
+        double terms = 0, elements = 0;
+        foreach (var parts in plan.Groups.Where(g => !g.Kept && g.Budget > 0).GroupBy(g => g.Source))
+        {
+            long n = parts.Sum(g => (long)g.Members.Count), k = parts.Sum(g => g.Budget);
+            if (k == n)
+            {
+                continue;
+            }
+            long gathered = columns == dimension && n == candidates ? 0 : n * columns * sizeof(float);
+            long fixedBytes = gathered + (n * sizeof(int)) + (columns < dimension ? columns * sizeof(int) : 0);
+            var choice = SelectionChoice.For(plan.Options, (int)n, (int)k);
+            var (own, beside) = choice.Algorithm switch
+            {
+                SelectionAlgorithm.Exact => Matrix(n, k),
+                SelectionAlgorithm.Partitioned => Parts(parts, n, columns, choice),
+                _ => Lists(n, choice.Neighbours),
+            };
+            long packed = CpuDevice.SimilarityScratch(n, columns, threads);
+            device = Math.Max(device, fixedBytes + own);
+            process = Math.Max(process, fixedBytes + own + beside + packed);
+            bool matrix = choice.Algorithm is SelectionAlgorithm.Exact or SelectionAlgorithm.Partitioned;
+            terms += (choice.Algorithm == SelectionAlgorithm.Exact ? 0 : n * (n + 1.0) / 2 * columns)
+                + (matrix ? parts.Sum(p => p.Members.Count * (p.Members.Count + 1.0) / 2 * columns) : 0);
+            elements += matrix ? parts.Sum(p => (double)p.Members.Count * p.Members.Count) : 0;
+        }
+        long resident = (candidates * row * (normalized && device > 0 ? 2 : 1)) + (normalized ? 2 * row : 0);
+        // Indices, owners, weights and the rest of the document, and the text it is written as.
+        const long Described = 96;
+        return new SelectionMemory(
+            Math.Max(loading, resident + device), resident + device, Math.Max(loading, resident + process) + (plan.PoolSize * Described), terms, elements);
+    }
+
+    private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), n * 60);
+
+    private static (long Device, long Beside) Lists(long n, long neighbours)
+    {
+        long t = Math.Min(neighbours, n - 1), lists = n * t * 8, block = Math.Min(n, NeighbourGraph.BlockRows);
+        long pass = (block * block * sizeof(float)) + lists;
+        // The lists are copied to the host while the device has them; then they are turned around, without the device.
+        long peak = Math.Max(pass + lists, lists + ReverseLists.Bytes(n, t) + (n * 60));
+        return (pass, peak - pass);
+    }
+
+    private static (long Device, long Beside) Parts(IEnumerable<SelectionGroup> parts, long n, long columns, SelectionChoice choice)
+    {
+        var (pass, beside) = Lists(n, choice.Neighbours);
+        var largest = parts.MaxBy(p => p.Members.Count)!;
+        long size = largest.Members.Count, one = Matrix(size, largest.Budget).Device + (size * ((columns * sizeof(float)) + sizeof(int)));
+        return one > pass ? (one, Math.Max(0, pass + beside - one)) : (pass, beside);
     }
 }

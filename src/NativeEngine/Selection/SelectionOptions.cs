@@ -14,17 +14,24 @@ public enum OverflowPolicy
 /// <summary>How facility location is maximised.</summary>
 public enum SelectionAlgorithm
 {
-    /// <summary>Exact for sources up to <see cref="SelectionOptions.ExactLimit"/> candidates, else partitioned.</summary>
+    /// <summary>Exact, sparse or partitioned by the number of candidates and picks; see <see cref="SelectionChoice.For"/>.</summary>
     Auto,
     /// <summary>Greedy over all candidates of a source, with an n x n matrix.</summary>
     Exact,
-    /// <summary>Greedy over random samples of the candidates.</summary>
+    /// <summary>
+    /// Stochastic greedy over the lists of <see cref="Sparse"/>: every pick is the best of a random sample of (n / k) ln 20 candidates. In expectation at
+    /// least 1 - 1/e - 0.05 of the best truncated objective (Mirzasoleiman et al. 2015); gains may increase from one pick to the next.
+    /// </summary>
     Stochastic,
     /// <summary>
-    /// Exact greedy within random parts of at most <see cref="SelectionOptions.PartSize"/> candidates that share the quota: no n x n matrix, n times
-    /// the part size in distances. Examples are represented within their part, and objective and certificate are those of the parts.
+    /// Exact greedy within random parts that share the quota in proportion: no n x n matrix for the greedy. With F_p the objective of part p alone and A its
+    /// picks, F(A) is at least the sum of F_p(A_p), each at least (1 - 1/e) of the best within its part; nothing is promised against the best of the
+    /// whole, whose share the certificate measures. Parts lose neighbours: where few rows resemble each other, sparse does better (docs/selection.md).
+    /// Objective, owners and certificate are those of the whole source, from one more pass over all pairs.
     /// </summary>
     Partitioned,
+    /// <summary>Greedy over the nearest neighbours of each candidate, without an n x n matrix: the objective truncated at the last neighbour.</summary>
+    Sparse,
 }
 
 /// <summary>Element type of the distance computation.</summary>
@@ -86,8 +93,14 @@ public sealed record SelectionOptions
     /// <summary>Candidates of a source up to which auto is exact: a matrix of 1 GiB.</summary>
     public int ExactLimit { get; init; } = 16_384;
 
-    /// <summary>Largest part of <see cref="SelectionAlgorithm.Partitioned"/>.</summary>
-    public int PartSize { get; init; } = 8192;
+    /// <summary>Largest part of <see cref="SelectionAlgorithm.Partitioned"/>, where <see cref="Parts"/> does not say.</summary>
+    public int PartSize { get; init; } = 16_384;
+
+    /// <summary>Parts of <see cref="SelectionAlgorithm.Partitioned"/>; 0: as few as <see cref="PartSize"/> allows.</summary>
+    public int Parts { get; init; }
+
+    /// <summary>Neighbours kept of each candidate where there is no matrix; 0: eight times the candidates for each pick, from 64 to 1024.</summary>
+    public int Neighbours { get; init; }
 
     /// <summary>Element type of the distances.</summary>
     public SelectionPrecision Precision { get; init; } = SelectionPrecision.Fp32;
@@ -106,14 +119,13 @@ public sealed record SelectionOptions
         {
             throw new EngineException(ErrorKind.Usage, $"{Top} columns cannot be kept", "give a number of at least 1, or leave it out to keep all");
         }
+        if (Parts < 0 || Neighbours < 0)
+        {
+            throw new EngineException(ErrorKind.Usage, $"{Parts} parts and {Neighbours} neighbours were asked for", "give positive numbers, or 0 for the default");
+        }
         if (PartSize < 2)
         {
             throw new EngineException(ErrorKind.Usage, $"parts of {PartSize} candidates leave nothing to choose", "give a part size of at least 2");
-        }
-        if (Algorithm == SelectionAlgorithm.Stochastic)
-        {
-            throw new EngineException(
-                ErrorKind.Usage, $"the {Name(Algorithm)} algorithm is not in this build, which has exact and partitioned", "use --algorithm auto");
         }
         if (Precision != SelectionPrecision.Fp32)
         {

@@ -139,13 +139,7 @@ public sealed class SelectionPlan
     private static IEnumerable<SelectionGroup> Parts(SelectionOptions options, long step, SelectionGroup group)
     {
         int n = group.Members.Count;
-        int limit = options.Algorithm switch
-        {
-            SelectionAlgorithm.Partitioned => options.PartSize,
-            SelectionAlgorithm.Auto when n > options.ExactLimit => options.PartSize,
-            _ => n,
-        };
-        int parts = n == 0 ? 1 : (n + limit - 1) / limit;
+        int parts = SelectionChoice.For(options, n, group.Budget).Parts;
         if (parts == 1 || group.Budget == 0 || group.Budget == n)
         {
             return [group];

@@ -14,13 +14,14 @@ internal readonly struct SelectionRandom(ulong seed, long step)
         Composition = 3,
         Columns = 4,
         Parts = 5,
+        Stochastic = 6,
     }
 
     /// <summary>Uniform in [0, 1).</summary>
     public double Uniform(Use use, int group, int index) => _random.Uniform(Index(use, group, index));
 
     /// <summary>A generator of its own for a use, where a whole <see cref="CounterRandom"/> is wanted.</summary>
-    public CounterRandom Derived(Use use) => new(_random.Bits(Index(use, -1, 0)), RandomPurpose.Selection);
+    public CounterRandom Derived(Use use, int group = SelectionPlan.AllSources) => new(_random.Bits(Index(use, group, 0)), RandomPurpose.Selection);
 
     /// <summary>A sample of <paramref name="count"/> of 0 .. total-1 without replacement, ascending (partial Fisher-Yates).</summary>
     public int[] Sample(Use use, int group, int total, int count)

@@ -7,11 +7,12 @@ namespace NativeEngine.Selection;
 /// <param name="Selected">Examples selected.</param>
 /// <param name="Kept">Whether it was kept whole (as far as the budget went).</param>
 /// <param name="Objective">F of its picks; 0 where nothing was chosen by the objective (kept, taken whole, quota 0, random).</param>
-public sealed record SourceShare(int Source, int Size, int Budget, int Selected, bool Kept, double Objective);
+/// <param name="Algorithm">How it was maximised; null where nothing was chosen by the objective.</param>
+public sealed record SourceShare(int Source, int Size, int Budget, int Selected, bool Kept, double Objective, SelectionAlgorithm? Algorithm = null);
 
 /// <summary>
 /// How good a selection provably is: no selection with the same quotas has an objective above <paramref name="UpperBound"/>. Ratio = objective /
-/// bound (1 when both are 0). For exact greedy it is at least 1 - 1/e.
+/// bound (1 when both are 0). For exact greedy it is at least 1 - 1/e. Always of the whole source, never of a part.
 /// </summary>
 public sealed record SelectionCertificate(double UpperBound, double Ratio);
 
@@ -29,7 +30,10 @@ public sealed record SelectionResult
     /// <summary>How many examples each selected one stands for, itself included: cluster size, 1 for kept ones.</summary>
     public required IReadOnlyList<int> Weights { get; init; }
 
-    /// <summary>Gain in the objective of every pick; null for kept examples, sources taken whole, and random picks.</summary>
+    /// <summary>
+    /// Gain of every pick; null for kept examples, sources taken whole, and random picks. In the objective with the exact algorithm, in the truncated
+    /// objective with sparse and stochastic, in its part's objective with partitioned.
+    /// </summary>
     public required IReadOnlyList<double?> Gains { get; init; }
 
     /// <summary>Sum over the sources of F(A) = sum over members i of max(0, max over picks j of S[i,j]), of those that ran the greedy.</summary>
@@ -49,6 +53,9 @@ public sealed record SelectionResult
 
     /// <summary>The proof of quality; null for random selections.</summary>
     public SelectionCertificate? Certificate { get; init; }
+
+    /// <summary>How the largest source was selected, and why; null where nothing was chosen by the objective.</summary>
+    public SelectionChoice? Choice { get; init; }
 
     /// <summary>Where the time went.</summary>
     public required SelectionTiming Timing { get; init; }

@@ -50,7 +50,7 @@ public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerS
             if (features is not null)
             {
                 int[] candidates = [.. plan!.Candidates.Select(i => pool[i])];
-                activations = Math.Max(activations, SelectionMemory.PeakBytes(plan, features.Dimension, options.NormalizeFeatures));
+                activations = Math.Max(activations, SelectionMemory.Of(plan, features.Dimension, options.NormalizeFeatures, 1).SelectorBytes);
                 activations = Math.Max(activations,
                     history + (candidates.Length * features.Dimension * sizeof(float)) + FeatureBytes(model, data, candidates, options.Features.Kind, options.FeaturePassTokens(data, pool)));
             }

@@ -46,8 +46,56 @@ internal static partial class ReferenceKernels
                 c.F("largest")[0] = largest;
             });
         }
+        foreach (var metric in Enum.GetValues<DistanceMetric>())
+        {
+            yield return new("distances_" + metric.ToString().ToLowerInvariant(), SimilarityTolerance, c =>
+            {
+                for (int i = 0; i < c.N("m"); i++)
+                {
+                    for (int j = 0; j < c.N("p"); j++)
+                    {
+                        double value = Distance(c.F("a").AsSpan(i * c.N("h"), c.N("h")), c.F("b").AsSpan(j * c.N("h"), c.N("h")), metric);
+                        c.F("d")[(i * c.N("p")) + j] = value;
+                        c.F("largest")[0] = Math.Max(c.F("largest")[0], metric == DistanceMetric.Cosine ? -value : value);
+                    }
+                }
+            });
+        }
+        yield return new("merge_nearest", 0, c => MergeNearest(c, false));
+        yield return new("merge_nearest_columns", 0, c => MergeNearest(c, true));
         yield return new("facility_location", 0, c =>
             FacilityLocation(c.F("s"), c.N("n"), c.I("picks"), c.F("gains"), c.I("owners"), c.F("remaining")));
+    }
+
+    private static double Distance(ReadOnlySpan<double> a, ReadOnlySpan<double> b, DistanceMetric metric)
+    {
+        double sum = 0, own = 0, other = 0;
+        for (int k = 0; k < a.Length; k++)
+        {
+            sum += metric switch { DistanceMetric.L1 => Math.Abs(a[k] - b[k]), DistanceMetric.L2 => (a[k] - b[k]) * (a[k] - b[k]), _ => -a[k] * b[k] };
+            own += a[k] * a[k];
+            other += b[k] * b[k];
+        }
+        return metric switch { DistanceMetric.L1 => sum, DistanceMetric.L2 => Math.Sqrt(sum), _ => own * other == 0 ? 0 : sum / Math.Sqrt(own * other) };
+    }
+
+    /// <summary>Every list and its candidates sorted anew. Row r is example 5 + r, column c is example 3 + c.</summary>
+    private static void MergeNearest(ReferenceCall c, bool columns)
+    {
+        int m = c.N("m"), p = c.N("p"), t = c.N("t");
+        for (int list = 0; list < (columns ? p : m); list++)
+        {
+            int self = columns ? 3 + list : 5 + list;
+            var old = Enumerable.Range(0, t).Select(e => (D: c.F("nearest")[(list * t) + e], Example: c.I("neighbours")[(list * t) + e]));
+            var offered = columns
+                ? Enumerable.Range(0, m).Select(i => (D: c.F("d")[(i * p) + list], Example: 5 + i))
+                : Enumerable.Range(0, p).Select(j => (D: c.F("d")[(list * p) + j], Example: 3 + j));
+            var sorted = old.Concat(offered.Where(o => o.Example != self)).OrderBy(o => o.D).ThenBy(o => o.Example).Take(t).ToArray();
+            for (int e = 0; e < t; e++)
+            {
+                (c.F("nearest")[(list * t) + e], c.I("neighbours")[(list * t) + e]) = sorted[e];
+            }
+        }
     }
 
     /// <summary>The similarity matrix in double; returns C.</summary>

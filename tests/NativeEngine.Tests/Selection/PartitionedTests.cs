@@ -36,18 +36,18 @@ public sealed class PartitionedTests : IDisposable
         Assert.Equal(4, plan.Groups.Count);
         Assert.Equal(Budget, result.Indices.Distinct().Count());
         Assert.Equal(N, result.Weights.Sum());
-        Assert.Equal(new SourceShare(0, N, Budget, Budget, false, result.Objective), result.Sources.Single());
+        Assert.Equal(new SourceShare(0, N, Budget, Budget, false, result.Objective, SelectionAlgorithm.Partitioned), result.Sources.Single());
         var document = SelectionDocument.Of(result, plan, ["all"], Columns, adam: false, state: null);
         Verify(document);
-        var error = Assert.Throws<EngineException>(() => Verify(document with { Parts = new int[N] }));
+        var error = Assert.Throws<EngineException>(() => Verify(document with { Objective = document.Objective * 1.0001 }));
         Assert.Equal(ErrorKind.VerificationFailed, error.Kind);
     }
 
     [Fact]
-    public void Plan_Auto_PartitionedOnlyAboveTheLimit()
+    public void Plan_Partitioned_PartsOfNearlyEqualSizeThatShareTheBudget()
     {
-        var options = new SelectionOptions { Budget = 50, ExactLimit = 100, PartSize = 40 };
-        Assert.Single(SelectionPlan.Create(options, new int[100], 0).Groups);
+        var options = new SelectionOptions { Budget = 50, Algorithm = SelectionAlgorithm.Partitioned, PartSize = 40 };
+        Assert.Single(SelectionPlan.Create(options with { Budget = 20 }, new int[40], 0).Groups);
         var plan = SelectionPlan.Create(options, new int[101], 0);
         Assert.Equal([33, 34, 34], plan.Groups.Select(g => g.Members.Count));
         Assert.Equal(50, plan.Groups.Sum(g => g.Budget));

@@ -64,6 +64,9 @@ public sealed class CpuDevice : Device
     /// <summary>The width as NENGINE_SIMD spells it.</summary>
     public static string NameOf(SimdWidth width) => width == SimdWidth.Scalar ? "scalar" : $"{(int)width}-bit";
 
+    /// <summary>Bytes that similarities and distances of n rows of h columns take beside their tensors: packed rows and the units of the threads.</summary>
+    public static long SimilarityScratch(long n, long h, int threads) => CpuKernels<LanesScalar>.SimilarityScratch(n, h, threads);
+
     /// <inheritdoc/>
     public override void Synchronize()
     {

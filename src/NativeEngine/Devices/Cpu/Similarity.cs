@@ -2,10 +2,17 @@ using System.Runtime.InteropServices;
 
 namespace NativeEngine.Devices.Cpu;
 
+// S [n,n] of a set of rows, and the distances [m,p] of two sets of rows: both from blocks of packed rows.
 internal sealed unsafe partial class CpuKernels<L>
 {
-    // Small matrices are cut finer, so that every thread gets a block; the bits do not depend on it.
-    private const long SimilarityBlock = 32, SmallSimilarityBlock = 16, SmallSimilarity = 256;
+    /// <summary>Floats of one packed block of rows: 32 MiB, so that packing costs little against the pairs.</summary>
+    private const long PackedFloats = 1 << 23;
+
+    /// <summary>Rows that are packed together at most.</summary>
+    private const long PackedRows = 2048;
+
+    /// <summary>Packed rows: slot 0 holds the block's rows, slot 1 its columns.</summary>
+    private readonly Scratch _packed = new(2);
 
     public void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest)
     {
@@ -13,207 +20,243 @@ internal sealed unsafe partial class CpuKernels<L>
         Require.That(
             similarity.Rows == n && similarity.RowLength == n && largest.Length == 1,
             $"similarity: x {x.Shape}, result {similarity.Shape} must be [{n} x {n}], largest must be one element, is {largest.Shape}");
-        if (n == 0)
-        {
-            largest.Pointer[0] = 0;
-            return;
-        }
+        float maximum = 0;
         switch (metric)
         {
-            case DistanceMetric.L1: Measure<Manhattan>(x.Pointer, n, h, similarity.Pointer, largest.Pointer); break;
-            case DistanceMetric.L2: Measure<Euclidean>(x.Pointer, n, h, similarity.Pointer, largest.Pointer); break;
-            default: Measure<CosineAngle>(x.Pointer, n, h, similarity.Pointer, largest.Pointer); break;
+            case DistanceMetric.L1: maximum = Measure<Manhattan<L>>(x.Pointer, n, h, similarity.Pointer); break;
+            case DistanceMetric.L2: maximum = Measure<Euclidean<L>>(x.Pointer, n, h, similarity.Pointer); break;
+            default: Measure<CosineAngle<L>>(x.Pointer, n, h, similarity.Pointer); break;
+        }
+        if (metric != DistanceMetric.Cosine)
+        {
+            _team.For(new SubtractFromJob(maximum, similarity.Pointer), n * n, ElementGrain);
+        }
+        largest.Pointer[0] = metric == DistanceMetric.Cosine && n > 0 ? 1f : maximum;
+    }
+
+    public void Distances(Tensor<float> a, Tensor<float> b, DistanceMetric metric, Tensor<float> distances, Tensor<float> largest)
+    {
+        long m = a.Rows, p = b.Rows, h = a.RowLength;
+        Require.That(
+            b.RowLength == h && distances.Rows == m && distances.RowLength == p && largest.Length == 1,
+            $"distances: a {a.Shape}, b {b.Shape}, result {distances.Shape} must be [{m} x {p}], largest must be one element, is {largest.Shape}");
+        largest.Pointer[0] = metric switch
+        {
+            DistanceMetric.L1 => Rectangle<Manhattan<L>>(a.Pointer, m, b.Pointer, p, h, distances.Pointer),
+            DistanceMetric.L2 => Rectangle<Euclidean<L>>(a.Pointer, m, b.Pointer, p, h, distances.Pointer),
+            _ => Rectangle<CosineAngle<L>>(a.Pointer, m, b.Pointer, p, h, distances.Pointer),
+        };
+        if (metric == DistanceMetric.Cosine)
+        {
+            _team.For(new SubtractFromJob(0f, distances.Pointer), m * p, ElementGrain);
         }
     }
 
-    private void Measure<TMetric>(float* x, long n, long h, float* similarity, float* largest)
-        where TMetric : struct, IRowMetric
+    /// <summary>Rows packed together: a multiple of the panel.</summary>
+    private static long BlockRows(long h) => Math.Clamp(PackedFloats / Math.Max(1, h) / PairSums<L>.Panel, 2, PackedRows / PairSums<L>.Panel) * PairSums<L>.Panel;
+
+    private static long Unit(long rows) => rows switch { <= 256 => 1, <= 1024 => 2, _ => 8 } * PairSums<L>.Panel;
+
+    /// <summary>Bytes of scratch for n rows of h columns.</summary>
+    public static long SimilarityScratch(long n, long h, int threads)
     {
-        long block = n <= SmallSimilarity ? SmallSimilarityBlock : SimilarityBlock;
-        long blocks = (n + block - 1) / block, pairs = blocks * (blocks + 1) / 2;
-        var own = (double*)NativeMemory.Alloc((nuint)((2 * n) + pairs), sizeof(double));
-        double* most = own + (2 * n);
-        try
+        long rows = Math.Min(n, BlockRows(h)), unit = Unit(rows);
+        return ((n > rows ? 2 : 1) * PairSums<L>.PackedFloats(rows, h) * sizeof(float)) + (threads * unit * unit * 3 * sizeof(float));
+    }
+
+    /// <summary>All values of the pairs of n rows, half of them computed; returns the largest.</summary>
+    private float Measure<TMetric>(float* x, long n, long h, float* result)
+        where TMetric : struct, IRowMetric<L>
+    {
+        float maximum = 0;
+        long block = BlockRows(h);
+        for (long i = 0; i < n; i += block)
         {
-            _team.For(new OwnJob<TMetric>(_scratch, x, h, n, own), n, block);
-            _team.For(new PairsJob<TMetric>(_scratch, x, n, h, block, own, similarity, most), pairs, 1);
-            double maximum = 0;
-            for (long p = 0; p < pairs; p++)
+            var rows = Pack<TMetric>(0, x + (i * h), Math.Min(block, n - i), h);
+            for (long j = i; j < n; j += block)
             {
-                maximum = Math.Max(maximum, most[p]);
+                var columns = i == j ? rows : Pack<TMetric>(1, x + (j * h), Math.Min(block, n - j), h);
+                maximum = Math.Max(maximum, Pairs<TMetric>(rows, columns, h, i == j, result + (i * n) + j, n, result + (j * n) + i));
             }
-            largest[0] = TMetric.IsDistance ? (float)maximum : 1f;
-            if (TMetric.IsDistance)
+        }
+        return maximum;
+    }
+
+    private float Rectangle<TMetric>(float* a, long m, float* b, long p, long h, float* result)
+        where TMetric : struct, IRowMetric<L>
+    {
+        float maximum = 0;
+        long block = BlockRows(h);
+        bool same = a == b && m == p;
+        for (long i = 0; i < m; i += block)
+        {
+            var rows = Pack<TMetric>(0, a + (i * h), Math.Min(block, m - i), h);
+            for (long j = same ? i : 0; j < p; j += block)
             {
-                _team.For(new SubtractFromJob((float)maximum, similarity), n * n, ElementGrain);
+                bool diagonal = same && i == j;
+                var columns = diagonal ? rows : Pack<TMetric>(1, b + (j * h), Math.Min(block, p - j), h);
+                maximum = Math.Max(maximum, Pairs<TMetric>(rows, columns, h, diagonal, result + (i * p) + j, p, same ? result + (j * p) + i : null));
             }
         }
-        finally
-        {
-            NativeMemory.Free(own);
-        }
+        return maximum;
     }
 
-    /// <summary>
-    /// What a metric adds up over the columns of two rows, and how the sums become a distance (or a similarity). Sums run over 16 lanes within
-    /// chunks of <see cref="PairSums{L}.Chunk"/> columns and in double over the chunks.
-    /// </summary>
-    private interface IRowMetric
+    private float Pairs<TMetric>(PackedBlock a, PackedBlock b, long h, bool triangle, float* result, long ld, float* mirror)
+        where TMetric : struct, IRowMetric<L>
     {
-        static abstract bool IsDistance { get; }
-
-        /// <summary>The sums of one row that <see cref="Finish"/> wants.</summary>
-        static abstract (double First, double Second) Own(float* row, long steps);
-
-        /// <summary>Sums of a tile of pairs, see <see cref="PairSums{L}"/>.</summary>
-        static abstract void Add(float* a, long rows, float* b, long columns, long stride, long steps, double* sums, long ld);
-
-        /// <summary>The value of a pair; careful says that it must be computed again by <see cref="Careful"/>.</summary>
-        static abstract double Finish(double sum, double* ownA, double* ownB, out bool careful);
-
-        /// <summary>The value of a pair by the slow and safe way.</summary>
-        static abstract double Careful(float* a, float* b, long steps);
+        // Few rows are cut finer, so that every thread gets a unit; the bits do not depend on it.
+        long unit = Unit(Math.Max(a.Rows, b.Rows));
+        long down = (a.Rows + unit - 1) / unit, across = (b.Rows + unit - 1) / unit;
+        float[] most = new float[down * across];
+        fixed (float* maxima = most)
+        {
+            _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, maxima), down * across, 1);
+        }
+        float maximum = 0;
+        foreach (float value in most)
+        {
+            maximum = Math.Max(maximum, value);
+        }
+        return maximum;
     }
 
-    /// <summary>
-    /// Sum of |a - b| as sum a + sum b - 2 sum min(a, b): two operations a term instead of three. Where the distance is below 1/16 of the rows'
-    /// norms, so that the subtraction would lose more than four bits, the difference form is used.
-    /// </summary>
-    private readonly struct Manhattan : IRowMetric
+    /// <summary>Packs rows into panels, with the sums of each that the metric wants.</summary>
+    private PackedBlock Pack<TMetric>(int slot, float* x, long rows, long h)
+        where TMetric : struct, IRowMetric<L>
     {
-        private const double Cancellation = 1.0 / 16;
-
-        public static bool IsDistance => true;
-
-        public static (double First, double Second) Own(float* row, long steps) =>
-            (PairSums<L>.One<PairSums<L>.Minimum>(row, row, steps), PairSums<L>.One<PairSums<L>.Magnitude>(row, row, steps));
-
-        public static void Add(float* a, long rows, float* b, long columns, long stride, long steps, double* sums, long ld) =>
-            PairSums<L>.Add<PairSums<L>.Minimum>(a, rows, b, columns, stride, steps, sums, ld);
-
-        public static double Finish(double sum, double* ownA, double* ownB, out bool careful)
-        {
-            double distance = ownA[0] + ownB[0] - (2 * sum);
-            careful = !(distance >= Cancellation * (ownA[1] + ownB[1]));
-            return distance;
-        }
-
-        public static double Careful(float* a, float* b, long steps) => PairSums<L>.One<PairSums<L>.Difference>(a, b, steps);
+        long padded = (rows + PairSums<L>.Panel - 1) / PairSums<L>.Panel * PairSums<L>.Panel, panels = PairSums<L>.PackedFloats(rows, h);
+        float* memory = _packed.Get(slot, panels + (4 * padded));
+        var block = new PackedBlock(x, rows, memory, (double*)(memory + panels), (double*)(memory + panels) + padded);
+        _team.For(new PackJob<TMetric>(block, h), padded / PairSums<L>.Panel, 1);
+        return block;
     }
 
-    /// <summary>Root of the sum of (a - b)^2, from the differences: nothing cancels.</summary>
-    private readonly struct Euclidean : IRowMetric
+    /// <summary>Rows as they lie, their panels, and two sums of each.</summary>
+    [StructLayout(LayoutKind.Auto)]
+    private readonly struct PackedBlock(float* x, long rows, float* panels, double* firsts, double* seconds)
     {
-        public static bool IsDistance => true;
-
-        public static (double First, double Second) Own(float* row, long steps) => default;
-
-        public static void Add(float* a, long rows, float* b, long columns, long stride, long steps, double* sums, long ld) =>
-            PairSums<L>.Add<PairSums<L>.SquaredDifference>(a, rows, b, columns, stride, steps, sums, ld);
-
-        public static double Finish(double sum, double* ownA, double* ownB, out bool careful)
-        {
-            careful = false;
-            return Math.Sqrt(sum);
-        }
-
-        public static double Careful(float* a, float* b, long steps) => throw new NotSupportedException();
+        public readonly float* X = x, Panels = panels;
+        public readonly long Rows = rows;
+        public readonly double* Firsts = firsts, Seconds = seconds;
     }
 
-    /// <summary>Cosine, 0 for a zero row, on a grid of 2^-24 (about float32's own step below 1).</summary>
-    private readonly struct CosineAngle : IRowMetric
-    {
-        private const double Grid = 1 << 24;
-
-        public static bool IsDistance => false;
-
-        public static (double First, double Second) Own(float* row, long steps) => (Math.Sqrt(PairSums<L>.One<PairSums<L>.Product>(row, row, steps)), 0);
-
-        public static void Add(float* a, long rows, float* b, long columns, long stride, long steps, double* sums, long ld) =>
-            PairSums<L>.Add<PairSums<L>.Product>(a, rows, b, columns, stride, steps, sums, ld);
-
-        public static double Finish(double sum, double* ownA, double* ownB, out bool careful)
-        {
-            careful = false;
-            double norms = ownA[0] * ownB[0];
-            return norms == 0 ? 0 : Math.Round(Math.Clamp(sum / norms, -1, 1) * Grid) / Grid;
-        }
-
-        public static double Careful(float* a, float* b, long steps) => throw new NotSupportedException();
-    }
-
-    /// <summary>Rows in units of 16 columns: in place when their length is a multiple of 16, else copied with zeros behind.</summary>
-    private static float* Padded(float* x, long first, long rows, long h, long stride, float* room)
-    {
-        if (stride == h)
-        {
-            return x + (first * h);
-        }
-        for (long r = 0; r < rows; r++)
-        {
-            new ReadOnlySpan<float>(x + ((first + r) * h), (int)h).CopyTo(new Span<float>(room + (r * stride), (int)h));
-            new Span<float>(room + (r * stride) + h, (int)(stride - h)).Clear();
-        }
-        return room;
-    }
-
-    private static long Stride(long h) => (h + ILanes<L>.Count - 1) / ILanes<L>.Count * ILanes<L>.Count;
-
-    private readonly struct OwnJob<TMetric>(Scratch scratch, float* x, long h, long n, double* own) : IRangeJob
-        where TMetric : struct, IRowMetric
+    private readonly struct PackJob<TMetric>(PackedBlock block, long h) : IRangeJob
+        where TMetric : struct, IRowMetric<L>
     {
         public void Run(long first, long last, int worker)
         {
-            long stride = Stride(h);
-            float* room = scratch.Get(worker, stride);
-            for (long i = first; i < Math.Min(last, n); i++)
+            for (long panel = first; panel < last; panel++)
             {
-                (own[2 * i], own[(2 * i) + 1]) = TMetric.Own(Padded(x, i, 1, h, stride, room), stride);
+                long row = panel * PairSums<L>.Panel;
+                PairSums<L>.Pack(block.X + (row * h), block.Rows - row, h, block.Panels + (row * h));
+                TMetric.Own(block.Panels + (row * h), h, block.Firsts + row, block.Seconds + row);
             }
         }
     }
 
-    /// <summary>Blocks of the upper triangle, column by column of blocks; every value is written to both of its places.</summary>
+    /// <summary>Units of pairs, row by row of units; with a triangle only those on and above the diagonal. A mirror takes every value transposed.</summary>
     private readonly struct PairsJob<TMetric>(
-        Scratch scratch, float* x, long n, long h, long block, double* own, float* result, double* most) : IRangeJob
-        where TMetric : struct, IRowMetric
+        Scratch scratch, PackedBlock a, PackedBlock b, long h, long unit, long across, bool triangle, float* result, long ld, float* mirror, float* most)
+        : IRangeJob
+        where TMetric : struct, IRowMetric<L>
     {
         public void Run(long first, long last, int worker)
         {
-            for (long p = first; p < last; p++)
+            for (long u = first; u < last; u++)
             {
-                long column = (long)((Math.Sqrt((8.0 * p) + 1) - 1) / 2);
-                column -= column * (column + 1) / 2 > p ? 1 : 0;
-                column += (column + 1) * (column + 2) / 2 <= p ? 1 : 0;
-                most[p] = Block((p - (column * (column + 1) / 2)) * block, column * block, worker);
+                long i = u / across, j = u % across;
+                most[u] = triangle && i > j ? 0 : Unit(i * unit, j * unit, worker);
             }
         }
 
-        private double Block(long i0, long j0, int worker)
+        private float Unit(long i0, long j0, int worker)
         {
-            long rows = Math.Min(block, n - i0), columns = Math.Min(block, n - j0), stride = Stride(h);
-            float* room = scratch.Get(worker, 2 * block * stride);
-            float* a = Padded(x, i0, rows, h, stride, room);
-            float* b = Padded(x, j0, columns, h, stride, room + (block * stride));
-            double* sums = stackalloc double[(int)(SimilarityBlock * SimilarityBlock)];
-            new Span<double>(sums, (int)(block * block)).Clear();
-            TMetric.Add(a, rows, b, columns, stride, stride, sums, block);
-            double maximum = 0;
+            long rows = Math.Min(unit, a.Rows - i0), columns = Math.Min(unit, b.Rows - j0);
+            double* sums = (double*)scratch.Get(worker, 3 * unit * unit);
+            float* values = (float*)(sums + (unit * unit));
+            NativeMemory.Clear(sums, (nuint)(unit * unit * sizeof(double)));
+            bool diagonal = triangle && i0 == j0;
+            for (long k = 0; k < h; k += PairSums<L>.Chunk)
+            {
+                long steps = Math.Min(PairSums<L>.Chunk, h - k);
+                for (long j = 0; j < columns; j += PairSums<L>.Panel)
+                {
+                    float* panel = b.Panels + ((j0 + j) * h) + (k * PairSums<L>.Panel);
+                    for (long i = 0; i < rows && !(diagonal && i > j); i += PairSums<L>.Panel)
+                    {
+                        float* other = a.Panels + ((i0 + i) * h) + (k * PairSums<L>.Panel);
+                        if (i == 0)
+                        {
+                            Prefetch(panel + (steps * PairSums<L>.Panel));
+                        }
+                        if (j == 0)
+                        {
+                            Prefetch(other + (steps * PairSums<L>.Panel));
+                        }
+                        TMetric.Add(other, panel, steps, sums + (i * unit) + j, unit);
+                    }
+                }
+            }
+            float maximum = 0;
             for (long i = 0; i < rows; i++)
             {
-                for (long j = i0 == j0 ? i : 0; j < columns; j++)
+                maximum = Math.Max(maximum, Row(i0, j0, i, columns, diagonal, sums + (i * unit), values + (i * unit)));
+            }
+            Store(i0, j0, rows, columns, diagonal, values);
+            return maximum;
+        }
+
+        /// <summary>Asks for the next chunk of a panel: 16 KiB that the hardware would only notice when they are missed.</summary>
+        private static void Prefetch(float* panel)
+        {
+            if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
+            {
+                for (long line = 0; line < PairSums<L>.Panel * PairSums<L>.Chunk; line += 16)
                 {
-                    double value = TMetric.Finish(sums[(i * block) + j], own + (2 * (i0 + i)), own + (2 * (j0 + j)), out bool careful);
-                    if (careful)
+                    System.Runtime.Intrinsics.X86.Sse.Prefetch1(panel + line);
+                }
+            }
+        }
+
+        private float Row(long i0, long j0, long i, long columns, bool diagonal, double* sums, float* values)
+        {
+            float maximum = 0;
+            for (long j = diagonal ? i / 8 * 8 : 0; j < columns; j += 8)
+            {
+                var eight = TMetric.Finish(sums + j, a.Firsts[i0 + i], a.Seconds[i0 + i], b.Firsts + j0 + j, b.Seconds + j0 + j);
+                System.Runtime.Intrinsics.Vector256.Store(eight, values + j);
+                for (long c = j; c < Math.Min(columns, j + 8); c++)
+                {
+                    if (float.IsNaN(values[c]))
                     {
-                        value = i0 + i == j0 + j ? 0 : TMetric.Careful(a + (i * stride), b + (j * stride), stride);
+                        values[c] = diagonal && i == c ? 0 : (float)TMetric.Careful(a.X + ((i0 + i) * h), b.X + ((j0 + c) * h), h);
                     }
-                    result[((i0 + i) * n) + j0 + j] = (float)value;
-                    result[((j0 + j) * n) + i0 + i] = (float)value;
-                    maximum = Math.Max(maximum, value);
+                    maximum = diagonal && c < i ? maximum : Math.Max(maximum, values[c]);
                 }
             }
             return maximum;
+        }
+
+        private void Store(long i0, long j0, long rows, long columns, bool diagonal, float* values)
+        {
+            for (long i = 0; i < rows; i++)
+            {
+                long first = diagonal ? i : 0;
+                new ReadOnlySpan<float>(values + (i * unit) + first, (int)(columns - first)).CopyTo(
+                    new Span<float>(result + ((i0 + i) * ld) + j0 + first, (int)(columns - first)));
+            }
+            if (mirror == null)
+            {
+                return;
+            }
+            for (long j = 0; j < columns; j++)
+            {
+                float* target = mirror + ((j0 + j) * ld) + i0;
+                for (long i = 0; i < (diagonal ? j : rows); i++)
+                {
+                    target[i] = values[(i * unit) + j];
+                }
+            }
         }
     }
 

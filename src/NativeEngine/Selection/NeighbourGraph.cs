@@ -1,0 +1,91 @@
+using NativeEngine.Devices;
+
+namespace NativeEngine.Selection;
+
+/// <summary>
+/// The t nearest rows of every row, from one pass over all pairs in blocks: n^2 h / 2 terms and 8 n t bytes, no n x n matrix. Distances are those of
+/// <see cref="IKernels.Distances"/>; for cosine they are negative similarities. Similarity is S = C - D with C the largest distance (0 for cosine).
+/// </summary>
+internal sealed class NeighbourGraph
+{
+    /// <summary>Rows of a block of distances: 16 MiB.</summary>
+    public const int BlockRows = 2048;
+
+    private NeighbourGraph(int n, int t, float[] distances, int[] neighbours, float[] self, float c) =>
+        (Count, Width, Distances, Neighbours, Self, C) = (n, t, distances, neighbours, self, c);
+
+    /// <summary>Rows n.</summary>
+    public int Count { get; }
+
+    /// <summary>Entries t of a list.</summary>
+    public int Width { get; }
+
+    /// <summary>[n,t], ascending in every list.</summary>
+    public float[] Distances { get; }
+
+    /// <summary>[n,t], ties by lowest row.</summary>
+    public int[] Neighbours { get; }
+
+    /// <summary>Distance of every row to itself: 0, and for cosine -1 (0 for a zero row).</summary>
+    public float[] Self { get; }
+
+    /// <summary>The largest distance of all pairs; 0 for cosine.</summary>
+    public float C { get; }
+
+    /// <summary>Whether a list holds every other row.</summary>
+    public bool IsComplete => Width == Count - 1;
+
+    /// <summary>Device bytes of the pass, host bytes of the result included.</summary>
+    public static long Bytes(long n, long t) => (Math.Min(n, BlockRows) * Math.Min(n, BlockRows) * sizeof(float)) + (2 * n * t * (sizeof(float) + sizeof(int)));
+
+    /// <summary>Passes over all pairs of rows of x [n,h], n at least 2. Errors: WillNotFit; Numerical when distances overflow.</summary>
+    public static NeighbourGraph Build(Tensor<float> x, DistanceMetric metric, int width, CancellationToken cancellation = default)
+    {
+        var device = x.Buffer.Device;
+        int n = checked((int)x.Rows), t = Math.Clamp(width, 1, n - 1);
+        long rows = Math.Min(n, BlockRows);
+        using var block = device.Allocate<float>(rows * rows, MemoryUse.Selection);
+        using var largest = device.Allocate<float>(1, MemoryUse.Selection);
+        using var nearest = device.Allocate<float>((long)n * t, MemoryUse.Selection);
+        using var neighbours = device.Allocate<int>((long)n * t, MemoryUse.Selection);
+        var (lists, ids) = (nearest.View.Reshape(n, t), neighbours.View.Reshape(n, t));
+        device.Kernels.Fill(float.PositiveInfinity, nearest.View);
+        var self = new float[n];
+        float c = 0;
+        for (long i = 0; i < n; i += rows)
+        {
+            var a = x.Slice(i, Math.Min(rows, n - i));
+            for (long j = i; j < n; j += rows)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var b = x.Slice(j, Math.Min(rows, n - j));
+                var distances = new Tensor<float>(block, 0, new Shape(a.Rows, b.Rows));
+                device.Kernels.Distances(a, b, metric, distances, largest.View);
+                c = Math.Max(c, device.Download(largest.View)[0]);
+                device.Kernels.MergeNearest(distances, i, j, columns: false, lists.Slice(i, a.Rows), ids.Slice(i, a.Rows));
+                if (i < j)
+                {
+                    device.Kernels.MergeNearest(distances, i, j, columns: true, lists.Slice(j, b.Rows), ids.Slice(j, b.Rows));
+                }
+                else if (metric == DistanceMetric.Cosine)
+                {
+                    float[] values = device.Download(distances.Reshape(a.Rows * b.Rows));
+                    for (long r = 0; r < a.Rows; r++)
+                    {
+                        self[i + r] = values[r * (b.Rows + 1)];
+                    }
+                }
+            }
+        }
+        if (!float.IsFinite(c))
+        {
+            throw new EngineException(
+                ErrorKind.Numerical, $"the largest distance of {n} features is {c}: their sums leave the range of float32", "scale the features down");
+        }
+        return new NeighbourGraph(
+            n, t, device.Download(nearest.View), device.Download(neighbours.View), self, metric == DistanceMetric.Cosine ? 0 : c);
+    }
+
+    /// <summary>Largest distance at which a neighbour of row i is certain to be in its list, at most C: beyond it nothing counts.</summary>
+    public float Radius(int i) => IsComplete ? C : Math.Min(C, Distances[(((long)i + 1) * Width) - 1]);
+}
