@@ -262,6 +262,22 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
         End(start, name, name, ("n", x.Rows), ("h", x.RowLength));
     }
 
+    public void Distances(Tensor<float> a, Tensor<float> b, DistanceMetric metric, Tensor<float> distances, Tensor<float> largest)
+    {
+        long start = Start();
+        inner.Distances(a, b, metric, distances, largest);
+        string name = metric switch { DistanceMetric.L1 => "distances_l1", DistanceMetric.L2 => "distances_l2", _ => "distances_cosine" };
+        End(start, name, name, ("m", a.Rows), ("p", b.Rows), ("h", a.RowLength));
+    }
+
+    public void MergeNearest(Tensor<float> distances, long firstRow, long firstColumn, bool columns, Tensor<float> nearest, Tensor<int> neighbours)
+    {
+        long start = Start();
+        inner.MergeNearest(distances, firstRow, firstColumn, columns, nearest, neighbours);
+        string name = columns ? "merge_nearest_columns" : "merge_nearest";
+        End(start, name, name, ("m", distances.Rows), ("p", distances.RowLength), ("t", nearest.RowLength));
+    }
+
     public void FacilityLocation(Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners, Tensor<double> remaining)
     {
         long start = Start();

@@ -86,9 +86,6 @@ internal static unsafe class PairSums<L>
         return total;
     }
 
-    /// <summary>Floats that <see cref="Pack"/> writes.</summary>
-    public static long PackedFloats(long rows, long h) => (rows + Panel - 1) / Panel * Panel * h;
-
     /// <summary>The panel of the rows from x on: panel[k * 32 + r] = x[r,k]; rows that are missing are zeros.</summary>
     public static void Pack(float* x, long rows, long h, float* panel)
     {

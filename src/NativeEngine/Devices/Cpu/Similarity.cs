@@ -55,13 +55,15 @@ internal sealed unsafe partial class CpuKernels<L>
     /// <summary>Rows packed together: a multiple of the panel.</summary>
     private static long BlockRows(long h) => Math.Clamp(PackedFloats / Math.Max(1, h) / PairSums<L>.Panel, 2, PackedRows / PairSums<L>.Panel) * PairSums<L>.Panel;
 
+    private static long Padded(long rows) => (rows + PairSums<L>.Panel - 1) / PairSums<L>.Panel * PairSums<L>.Panel;
+
     private static long Unit(long rows) => rows switch { <= 256 => 1, <= 1024 => 2, _ => 8 } * PairSums<L>.Panel;
 
     /// <summary>Bytes of scratch for n rows of h columns.</summary>
     public static long SimilarityScratch(long n, long h, int threads)
     {
         long rows = Math.Min(n, BlockRows(h)), unit = Unit(rows);
-        return ((n > rows ? 2 : 1) * PairSums<L>.PackedFloats(rows, h) * sizeof(float)) + (threads * unit * unit * 3 * sizeof(float));
+        return ((n > rows ? 2 : 1) * Padded(rows) * h * sizeof(float)) + (threads * unit * unit * 3 * sizeof(float));
     }
 
     /// <summary>All values of the pairs of n rows, half of them computed; returns the largest.</summary>
@@ -124,7 +126,7 @@ internal sealed unsafe partial class CpuKernels<L>
     private PackedBlock Pack<TMetric>(int slot, float* x, long rows, long h)
         where TMetric : struct, IRowMetric<L>
     {
-        long padded = (rows + PairSums<L>.Panel - 1) / PairSums<L>.Panel * PairSums<L>.Panel, panels = PairSums<L>.PackedFloats(rows, h);
+        long padded = Padded(rows), panels = padded * h;
         float* memory = _packed.Get(slot, panels + (4 * padded));
         var block = new PackedBlock(x, rows, memory, (double*)(memory + panels), (double*)(memory + panels) + padded);
         _team.For(new PackJob<TMetric>(block, h), padded / PairSums<L>.Panel, 1);
