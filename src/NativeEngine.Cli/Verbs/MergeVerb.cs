@@ -111,7 +111,7 @@ internal sealed class MergeVerb : Verb
         text.WriteLine($"{does} {Count(report.Tensors)} tensors, {Count(report.Parameters)} parameters, {ByteSize.Format(report.BytesWritten)}{(output is null ? "" : $"  {output}")}");
         string buffers = $"buffers {ByteSize.Format(report.PeakBytes)}";
         text.WriteLine(report.TotalTime == default ? $"reads {ByteSize.Format(report.BytesRead)}, {buffers}"
-            : string.Create(CultureInfo.InvariantCulture, $"read {ByteSize.Format(report.BytesRead)} at {Rate(report):0.0} GB/s, {buffers}, {report.TotalTime.TotalSeconds:0.00} s in all"));
+            : FormattableString.Invariant($"read {ByteSize.Format(report.BytesRead)}{(Rate(report) >= 0.1 ? $" at {Rate(report):0.0} GB/s" : "")}, {buffers}, {report.TotalTime.TotalSeconds:0.00} s in all"));
     }
 
     private static void WriteJson(Utf8JsonWriter json, MergeReport report, string? stopped, string? output)

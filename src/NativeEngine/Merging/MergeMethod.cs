@@ -117,26 +117,45 @@ internal abstract class TensorMerge
     public abstract void Combine(long start, Span<double> output, MergeScratch scratch);
 }
 
-/// <summary>A merge that is one weighted sum: sum over k of c[k] x[k], plus the base times its own factor.</summary>
+/// <summary>A merge that is one weighted sum: sum over k of c[k] x[k], then the base times its own factor when that is not 0, over the divisor.</summary>
 internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coefficients, double baseCoefficient = 0, double divisor = 1) : TensorMerge
 {
+    private readonly MergeTensor[] _terms = baseCoefficient == 0 ? [.. inputs.Models] : [.. inputs.Models, inputs.Base!];
+    private readonly double[] _weights = baseCoefficient == 0 ? coefficients : [.. coefficients, baseCoefficient];
+
     public override void Combine(long start, Span<double> output, MergeScratch scratch)
     {
-        output.Clear();
-        for (int k = 0; k < coefficients.Length; k++)
+        if (!AddMapped(start, output))
         {
-            inputs.Models[k].AddScaled(coefficients[k], start, output);
-        }
-        if (baseCoefficient != 0)
-        {
-            inputs.Base!.AddScaled(baseCoefficient, start, output);
+            output.Clear();
+            for (int k = 0; k < _terms.Length; k++)
+            {
+                _terms[k].AddScaled(_weights[k], start, output);
+            }
         }
         if (divisor != 1)
         {
-            for (int i = 0; i < output.Length; i++)
-            {
-                output[i] /= divisor;
-            }
+            StreamedSum.Divide(output, divisor);
         }
+    }
+
+    private bool AddMapped(long start, Span<double> output)
+    {
+        const int Most = 64;
+        if (_terms.Length > Most)
+        {
+            return false;
+        }
+        Span<MappedElements> elements = stackalloc MappedElements[_terms.Length];
+        for (int k = 0; k < _terms.Length; k++)
+        {
+            if (_terms[k].Mapped(start, output.Length) is not { } mapped)
+            {
+                return false;
+            }
+            elements[k] = mapped;
+        }
+        StreamedSum.Compute(elements, _weights, output);
+        return true;
     }
 }

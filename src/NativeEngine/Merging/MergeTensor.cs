@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using NativeEngine.Formats;
@@ -21,6 +22,9 @@ internal abstract class MergeTensor
 
     /// <summary>Reads elements [start, start + target.Length).</summary>
     public abstract void Read(long start, Span<double> target);
+
+    /// <summary>Where elements [start, start + count) lie in memory as F32 or BF16, or null when they are not stored so.</summary>
+    public virtual MappedElements? Mapped(long start, int count) => null;
 
     /// <summary>sum[i] += weight * element[start + i], product and sum rounded one after the other.</summary>
     public virtual void AddScaled(double weight, long start, Span<double> sum)
@@ -69,26 +73,9 @@ internal sealed class FileTensor(SafetensorsTensor tensor) : MergeTensor
         }
     }
 
-    public override void AddScaled(double weight, long start, Span<double> sum)
-    {
-        if (tensor.DType == DType.F32)
-        {
-            AddScaled(weight, MemoryMarshal.Cast<byte, float>(Bytes(start, sum.Length)), sum);
-            return;
-        }
-        if (tensor.DType == DType.F64)
-        {
-            base.AddScaled(weight, start, sum);
-            return;
-        }
-        Span<float> floats = stackalloc float[Piece];
-        for (int done = 0; done < sum.Length; done += Piece)
-        {
-            int count = Math.Min(Piece, sum.Length - done);
-            tensor.ReadFloat32(start + done, floats[..count]);
-            AddScaled(weight, floats[..count], sum.Slice(done, count));
-        }
-    }
+    // A mapping does not move.
+    public override unsafe MappedElements? Mapped(long start, int count) => tensor.DType is not (DType.F32 or DType.BF16) ? null
+        : new MappedElements((nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(Bytes(start, count))), tensor.DType == DType.BF16);
 
     private static void Widen(ReadOnlySpan<float> source, Span<double> target)
     {
@@ -102,28 +89,6 @@ internal sealed class FileTensor(SafetensorsTensor tensor) : MergeTensor
         for (; i < source.Length; i++)
         {
             target[i] = source[i];
-        }
-    }
-
-    private static unsafe void AddScaled(double weight, ReadOnlySpan<float> source, Span<double> sum)
-    {
-        fixed (float* x = source)
-        fixed (double* s = sum)
-        {
-            var w = Vector256.Create(weight);
-            int i = 0;
-            for (; i + 16 <= source.Length; i += 16)
-            {
-                Vector256<float> low = Vector256.Load(x + i), high = Vector256.Load(x + i + 8);
-                (Vector256.Load(s + i) + (w * Vector256.WidenLower(low))).Store(s + i);
-                (Vector256.Load(s + i + 4) + (w * Vector256.WidenUpper(low))).Store(s + i + 4);
-                (Vector256.Load(s + i + 8) + (w * Vector256.WidenLower(high))).Store(s + i + 8);
-                (Vector256.Load(s + i + 12) + (w * Vector256.WidenUpper(high))).Store(s + i + 12);
-            }
-            for (; i < source.Length; i++)
-            {
-                s[i] += weight * x[i];
-            }
         }
     }
 

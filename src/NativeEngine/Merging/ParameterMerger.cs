@@ -47,7 +47,7 @@ public sealed record MergeReport
     /// <summary>What the user should know.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 
-    /// <summary>Time from the first tensor read to the last byte handed to the file system.</summary>
+    /// <summary>Time of reading, merging and handing bytes to the file system.</summary>
     public TimeSpan MergeTime { get; init; }
 
     /// <summary>Time of the whole, with checking before, and forcing to disk and publishing after.</summary>
@@ -101,11 +101,11 @@ public sealed class ParameterMerger : IDisposable
         long done = 0, peak = 0;
         AtomicFolder.Publish(output, folder =>
         {
-            long start = Stopwatch.GetTimestamp();
             var writer = new WindowWriter(Window);
             SafetensorsModelWriter.Write(folder, [.. _plan.Tensors.Select(t => t.Spec)], (spec, sink) =>
             {
                 var tensor = tensors[spec.Name];
+                long start = Stopwatch.GetTimestamp();
                 // Whatever happens, the file is closed after this: no write may be under way then.
                 using var ended = writer.Until();
                 if (tensor.Copy is { } copy)
@@ -116,10 +116,10 @@ public sealed class ParameterMerger : IDisposable
                 {
                     MergeTensor(tensor, scan, writer, sink);
                 }
+                merging += Stopwatch.GetElapsedTime(start);
                 done += spec.ElementCount;
                 progress?.Invoke(done);
             }, maxShardBytes: _options.ShardBytes, cancellation: cancellation);
-            merging = Stopwatch.GetElapsedTime(start);
             peak = writer.Bytes + scan.ScratchBytes + _plan.Inputs.Sum(input => input.AdapterBytes);
             MergedFiles.Write(folder, _plan, _recipe.OutputType);
         }, checksums: false, cancellation: cancellation);

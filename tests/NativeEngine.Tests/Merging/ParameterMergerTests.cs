@@ -111,7 +111,7 @@ public sealed class ParameterMergerTests : IDisposable
         Random("a", 600_000);
         long Peak(int k)
         {
-            using var merger = new ParameterMerger(MergeRecipe.Linear([.. Enumerable.Repeat((_folder.File("a"), 1.0), k)]), new MergeOptions { Threads = 2 });
+            using var merger = new ParameterMerger(MergeRecipe.Linear([.. Enumerable.Repeat((_folder.File("a"), 1.0), k)]), new MergeOptions { Threads = 1 });
             var report = merger.Run(_folder.File($"out{k}"));
             Assert.True(report.PeakBytes <= merger.Plan.PeakBytes, $"{k} models held {report.PeakBytes}, planned {merger.Plan.PeakBytes}");
             return report.PeakBytes;
