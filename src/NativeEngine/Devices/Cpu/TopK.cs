@@ -1,8 +1,11 @@
+using System.Runtime.CompilerServices;
+
 namespace NativeEngine.Devices.Cpu;
 
 // The columns a source is compared by.
 internal sealed unsafe partial class CpuKernels<L>
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
     public void TopK(Tensor<float> importance, Tensor<int> columns)
     {
         long d = importance.Length, k = columns.Length;
@@ -40,6 +43,7 @@ internal sealed unsafe partial class CpuKernels<L>
     /// <summary>
     /// The k-th largest of n words by radix selection, 11 + 11 + 10 bits: three passes, no copy. Above is the number of words greater than it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
     private static uint KthLargest(uint* words, long n, long k, out long above)
     {
         ReadOnlySpan<int> shifts = [21, 10, 0], widths = [11, 11, 10];
