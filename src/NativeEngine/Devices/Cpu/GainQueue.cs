@@ -48,6 +48,7 @@ internal sealed class GainQueue
         return (top, _gain[top]);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
     private void SiftDown(int at)
     {
         int item = _heap[at];
