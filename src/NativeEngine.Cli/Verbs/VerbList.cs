@@ -53,6 +53,7 @@ internal static class VerbList
             new DoctorVerb(),
             new SelectVerb(),
             new VerifyVerb(),
+            new WhyVerb(),
             new ProfileVerb(),
         };
         foreach (var option in common.All)

@@ -8,8 +8,8 @@ namespace NativeEngine.Selection;
 /// </summary>
 internal sealed class NeighbourGraph
 {
-    /// <summary>Rows of a block of distances: 16 MiB.</summary>
-    public const int BlockRows = 2048;
+    /// <summary>Rows of a block of distances of n rows: an eighth, from 256 to 2048 (16 MiB).</summary>
+    public static long BlockRows(long n) => Math.Min(n, Math.Clamp(n / 8 / 256 * 256, 256, 2048));
 
     private NeighbourGraph(int n, int t, float[] distances, int[] neighbours, float[] self, float c) =>
         (Count, Width, Distances, Neighbours, Self, C) = (n, t, distances, neighbours, self, c);
@@ -35,15 +35,12 @@ internal sealed class NeighbourGraph
     /// <summary>Whether a list holds every other row.</summary>
     public bool IsComplete => Width == Count - 1;
 
-    /// <summary>Device bytes of the pass, host bytes of the result included.</summary>
-    public static long Bytes(long n, long t) => (Math.Min(n, BlockRows) * Math.Min(n, BlockRows) * sizeof(float)) + (2 * n * t * (sizeof(float) + sizeof(int)));
-
     /// <summary>Passes over all pairs of rows of x [n,h], n at least 2. Errors: WillNotFit; Numerical when distances overflow.</summary>
     public static NeighbourGraph Build(Tensor<float> x, DistanceMetric metric, int width, CancellationToken cancellation = default)
     {
         var device = x.Buffer.Device;
         int n = checked((int)x.Rows), t = Math.Clamp(width, 1, n - 1);
-        long rows = Math.Min(n, BlockRows);
+        long rows = BlockRows(n);
         using var block = device.Allocate<float>(rows * rows, MemoryUse.Selection);
         using var largest = device.Allocate<float>(1, MemoryUse.Selection);
         using var nearest = device.Allocate<float>((long)n * t, MemoryUse.Selection);

@@ -64,7 +64,7 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
 
     private static (long Device, long Beside) Lists(long n, long neighbours)
     {
-        long t = Math.Min(neighbours, n - 1), lists = n * t * 8, block = Math.Min(n, NeighbourGraph.BlockRows);
+        long t = Math.Min(neighbours, n - 1), lists = n * t * 8, block = NeighbourGraph.BlockRows(n);
         long pass = (block * block * sizeof(float)) + lists;
         // The lists are copied to the host while the device has them; then they are turned around, without the device.
         long peak = Math.Max(pass + lists, lists + ReverseLists.Bytes(n, t) + (n * 60));

@@ -132,7 +132,7 @@ public sealed class SelectionVerifier
     private (FacilityLocationResult Found, double Scale) CheckPicks(DocumentSource source, int[] members, int[] places, CancellationToken cancellation)
     {
         int n = members.Length;
-        var rows = new VerifiedRows(_document.Metric, Rows(members, out int h), h);
+        var rows = VerifiedRows.Of(_document, _features, members);
         var order = new int[n];
         Array.Fill(order, -1);
         for (int t = 0; t < places.Length; t++)
@@ -232,7 +232,7 @@ public sealed class SelectionVerifier
     private double[] Similarity(int[] members, out double largest)
     {
         long n = members.Length;
-        var rows = new VerifiedRows(_document.Metric, Rows(members, out int h), h);
+        var rows = VerifiedRows.Of(_document, _features, members);
         var s = new double[n * n];
         Parallel.For(0, (int)n, i =>
         {
@@ -248,30 +248,6 @@ public sealed class SelectionVerifier
         }
         largest = _document.Metric == DistanceMetric.Cosine ? 1 : largest;
         return s;
-    }
-
-    /// <summary>The features of some rows, in the columns they were compared by.</summary>
-    private float[] Rows(int[] members, out int h)
-    {
-        var sparsifier = new TopKSparsifier(_device, _document.Top);
-        h = sparsifier.Count(_features.RowLength);
-        if (h == _features.RowLength && members.Length == _features.Rows)
-        {
-            return _device.Download(_features.Reshape(_features.Length));
-        }
-        using var rows = _device.Allocate<int>(members, MemoryUse.Selection);
-        using var gathered = _device.Allocate<float>((long)members.Length * h, MemoryUse.Selection);
-        if (h < _features.RowLength)
-        {
-            using var columns = _device.Allocate<int>(h, MemoryUse.Selection);
-            sparsifier.Columns(_features, rows.View, 0, _document.Step, columns.View);
-            _device.Kernels.Gather(_features, rows.View, columns.View, gathered.View.Reshape(members.Length, h));
-        }
-        else
-        {
-            _device.Kernels.GatherRows(_features, rows.View, gathered.View.Reshape(members.Length, h));
-        }
-        return _device.Download(gathered.View);
     }
 
     private static void Near(double claimed, double found, double allowed, string what) =>

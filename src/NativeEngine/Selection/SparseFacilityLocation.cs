@@ -143,7 +143,7 @@ internal static class SparseFacilityLocation
             return;
         }
         var device = x.Buffer.Device;
-        int rows = Math.Min(NeighbourGraph.BlockRows, Math.Max(open.Count, picks.Length));
+        int rows = (int)Math.Min(NeighbourGraph.BlockRows(x.Rows), Math.Max(open.Count, picks.Length));
         using var block = device.Allocate<float>((long)rows * rows, MemoryUse.Selection);
         using var a = device.Allocate<float>(rows * x.RowLength, MemoryUse.Selection);
         using var b = device.Allocate<float>(rows * x.RowLength, MemoryUse.Selection);

@@ -13,6 +13,31 @@ internal sealed class VerifiedRows(DistanceMetric metric, float[] x, int h)
     /// <summary>What a set of picks is worth on the whole problem.</summary>
     public sealed record Assessment(double Objective, double UpperBound, double Largest, double[] Best);
 
+    /// <summary>Some rows of the (normalised) features, in the columns in which they were compared.</summary>
+    public static VerifiedRows Of(SelectionDocument document, Tensor<float> features, int[] members)
+    {
+        var device = features.Buffer.Device;
+        var sparsifier = new TopKSparsifier(device, document.Top);
+        int h = sparsifier.Count(features.RowLength);
+        if (h == features.RowLength && members.Length == features.Rows)
+        {
+            return new VerifiedRows(document.Metric, device.Download(features.Reshape(features.Length)), h);
+        }
+        using var rows = device.Allocate<int>(members, MemoryUse.Selection);
+        using var gathered = device.Allocate<float>((long)members.Length * h, MemoryUse.Selection);
+        if (h < features.RowLength)
+        {
+            using var columns = device.Allocate<int>(h, MemoryUse.Selection);
+            sparsifier.Columns(features, rows.View, 0, document.Step, columns.View);
+            device.Kernels.Gather(features, rows.View, columns.View, gathered.View.Reshape(members.Length, h));
+        }
+        else
+        {
+            device.Kernels.GatherRows(features, rows.View, gathered.View.Reshape(members.Length, h));
+        }
+        return new VerifiedRows(document.Metric, device.Download(gathered.View), h);
+    }
+
     /// <summary>Distance of rows i and j.</summary>
     public double Value(long i, long j)
     {

@@ -116,6 +116,33 @@ public sealed class SelectTests : IDisposable
     }
 
     [Fact]
+    public void Select_AutoWithLittleMemory_SaysItsChoiceFitsAndIsVerified()
+    {
+        float[] values = [.. Enumerable.Range(0, 1500 * 4).Select(i => (float)Math.Sin(i * (double)i))];
+        NpyWriter.WriteFloat32(_folder.File("f.npy"), [1500, 4], values);
+        string[] args = ["select", "--features", _folder.File("f.npy"), "--budget", "50%", "--json"];
+        Assert.Equal("exact", NEngine.Run(args).Expect(0).Json().GetProperty("choice").GetProperty("algorithm").GetString());
+        var refused = NEngine.Run([.. args, "--algorithm", "exact", "--max-memory", "9MiB"]).Expect(4).Json().GetProperty("error");
+        Assert.Contains("may use 9 MiB", refused.GetProperty("message").GetString(), StringComparison.Ordinal);
+        Assert.Equal(3, refused.GetProperty("hint").GetString()!.Split("; or ").Length);
+        string[] small = [.. args, "--neighbours", "16", "--max-memory", "8MiB"];
+        var dry = NEngine.Run([.. small, "--dry-run"]).Expect(0).Json();
+        var run = NEngine.Run([.. small, "--output", _folder.File("o.json")]).Expect(0);
+        var json = run.Json();
+        Assert.Contains("auto chose sparse", run.StdErr, StringComparison.Ordinal);
+        Assert.Equal("sparse", json.GetProperty("choice").GetProperty("algorithm").GetString());
+        Assert.Equal("sparse", dry.GetProperty("choice").GetProperty("algorithm").GetString());
+        Assert.True(dry.GetProperty("seconds").GetDouble() > 0 && dry.GetProperty("process_bytes").GetInt64() <= 8 << 20);
+        double ratio = dry.GetProperty("peak_bytes").GetInt64() / (double)json.GetProperty("peak_bytes").GetInt64();
+        Assert.InRange(ratio, 0.9, 1.1);
+        NEngine.Run("verify", _folder.File("o.json"), "--features", _folder.File("f.npy")).Expect(0);
+        int lost = Enumerable.Range(0, 1500).Except(GoldenCases.Ints(json.GetProperty("indices"))).First();
+        var why = NEngine.Run("why", _folder.File("o.json"), $"{lost}", "--features", _folder.File("f.npy"), "--json").Expect(0).Json();
+        Assert.Equal(("represented", json.GetProperty("owners")[lost].GetInt32()), (why.GetProperty("fate").GetString(), why.GetProperty("owner").GetInt32()));
+        Assert.Contains("is represented by", NEngine.Run("why", _folder.File("o.json"), $"{lost}", "--features", _folder.File("f.npy")).Expect(0).StdOut, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Select_BadRequests_SentenceCodeAndNoFile()
     {
         NpyWriter.WriteFloat32(_folder.File("f.npy"), [4, 2], new float[8]);
