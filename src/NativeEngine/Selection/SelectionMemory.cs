@@ -76,6 +76,8 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
         var (pass, beside) = Lists(n, choice.Neighbours);
         var largest = parts.MaxBy(p => p.Members.Count)!;
         long size = largest.Members.Count, one = Matrix(size, largest.Budget).Device + (size * ((columns * sizeof(float)) + sizeof(int)));
-        return one > pass ? (one, Math.Max(0, pass + beside - one)) : (pass, beside);
+        // The C library keeps freed blocks of up to 32 MiB: each part's rows come out of what it keeps, and stay.
+        long kept = Math.Min(size * columns * sizeof(float), 32 << 20);
+        return one > pass ? (one, kept + Math.Max(0, pass + beside - one)) : (pass, kept + beside);
     }
 }

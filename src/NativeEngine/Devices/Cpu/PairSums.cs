@@ -18,14 +18,14 @@ internal static unsafe class PairSums<L>
     /// <summary>Columns summed in float32 before the sum goes to double.</summary>
     public const long Chunk = 128;
 
-    /// <summary>Steps by which the tile asks for its operands beforehand: the second-level cache needs about 15 cycles, a step takes 8.</summary>
-    private const int Ahead = 12;
-
     /// <summary>What is summed.</summary>
     internal interface ITerm
     {
         /// <summary>Sum + term; one is 1 in every lane, from a register.</summary>
         static abstract L Add(L a, L b, L sum, L one);
+
+        /// <summary>The same in one register, with the sum as its destination: through <see cref="ILanes{T}"/> the compiler copies every sum once more.</summary>
+        static abstract Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one);
     }
 
     /// <summary>min(a, b), added by a multiplication with one: adders and minimum share their ports, multipliers would idle.</summary>
@@ -33,18 +33,27 @@ internal static unsafe class PairSums<L>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static L Add(L a, L b, L sum, L one) => L.Fma(L.Min(a, b), one, sum);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one) => Vector512.FusedMultiplyAdd(Vector512.MinNative(a, b), one, sum);
     }
 
     internal readonly struct Difference : ITerm
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static L Add(L a, L b, L sum, L one) => sum + L.Abs(a - b);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one) => sum + Vector512.Abs(a - b);
     }
 
     internal readonly struct Magnitude : ITerm
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static L Add(L a, L b, L sum, L one) => sum + L.Abs(a);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one) => sum + Vector512.Abs(a);
     }
 
     internal readonly struct SquaredDifference : ITerm
@@ -55,12 +64,18 @@ internal static unsafe class PairSums<L>
             L difference = a - b;
             return L.Fma(difference, difference, sum);
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one) => Vector512.FusedMultiplyAdd(a - b, a - b, sum);
     }
 
     internal readonly struct Product : ITerm
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public static L Add(L a, L b, L sum, L one) => L.Fma(a, b, sum);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static Vector512<float> Add(Vector512<float> a, Vector512<float> b, Vector512<float> sum, Vector512<float> one) => Vector512.FusedMultiplyAdd(a, b, sum);
     }
 
     /// <summary>The sum of one pair of rows of h columns, sixteen lanes wide: for single pairs, in another order than the panels'.</summary>
@@ -201,61 +216,55 @@ internal static unsafe class PairSums<L>
         where TTerm : struct, ITerm
     {
         float* lanes = stackalloc float[8 * Panel];
-        L one = L.Create(unit);
-        L c0 = L.Zero, c1 = L.Zero, c2 = L.Zero, c3 = L.Zero, c4 = L.Zero, c5 = L.Zero, c6 = L.Zero, c7 = L.Zero;
-        L d0 = L.Zero, d1 = L.Zero, d2 = L.Zero, d3 = L.Zero, d4 = L.Zero, d5 = L.Zero, d6 = L.Zero, d7 = L.Zero;
+        Vector512<float> one = Vector512.Create(unit);
+        Vector512<float> c0 = Vector512<float>.Zero, c1 = Vector512<float>.Zero, c2 = Vector512<float>.Zero, c3 = Vector512<float>.Zero, c4 = Vector512<float>.Zero, c5 = Vector512<float>.Zero, c6 = Vector512<float>.Zero, c7 = Vector512<float>.Zero;
+        Vector512<float> d0 = Vector512<float>.Zero, d1 = Vector512<float>.Zero, d2 = Vector512<float>.Zero, d3 = Vector512<float>.Zero, d4 = Vector512<float>.Zero, d5 = Vector512<float>.Zero, d6 = Vector512<float>.Zero, d7 = Vector512<float>.Zero;
         for (long k = 0; k < steps; k++)
         {
-            if (Sse.IsSupported)
-            {
-                Sse.Prefetch0(a + (Ahead * Panel));
-                Sse.Prefetch0(b + (Ahead * Panel));
-                Sse.Prefetch0(b + (Ahead * Panel) + ILanes<L>.Count);
-            }
-            L y = L.Load(b), z = L.Load(b + ILanes<L>.Count);
-            L x = L.Create(a[0]);
+            Vector512<float> y = Vector512.Load(b), z = Vector512.Load(b + ILanes<L>.Count);
+            Vector512<float> x = Vector512.Create(a[0]);
             c0 = TTerm.Add(x, y, c0, one);
             d0 = TTerm.Add(x, z, d0, one);
-            x = L.Create(a[1]);
+            x = Vector512.Create(a[1]);
             c1 = TTerm.Add(x, y, c1, one);
             d1 = TTerm.Add(x, z, d1, one);
-            x = L.Create(a[2]);
+            x = Vector512.Create(a[2]);
             c2 = TTerm.Add(x, y, c2, one);
             d2 = TTerm.Add(x, z, d2, one);
-            x = L.Create(a[3]);
+            x = Vector512.Create(a[3]);
             c3 = TTerm.Add(x, y, c3, one);
             d3 = TTerm.Add(x, z, d3, one);
-            x = L.Create(a[4]);
+            x = Vector512.Create(a[4]);
             c4 = TTerm.Add(x, y, c4, one);
             d4 = TTerm.Add(x, z, d4, one);
-            x = L.Create(a[5]);
+            x = Vector512.Create(a[5]);
             c5 = TTerm.Add(x, y, c5, one);
             d5 = TTerm.Add(x, z, d5, one);
-            x = L.Create(a[6]);
+            x = Vector512.Create(a[6]);
             c6 = TTerm.Add(x, y, c6, one);
             d6 = TTerm.Add(x, z, d6, one);
-            x = L.Create(a[7]);
+            x = Vector512.Create(a[7]);
             c7 = TTerm.Add(x, y, c7, one);
             d7 = TTerm.Add(x, z, d7, one);
             a += Panel;
             b += Panel;
         }
-        L.Store(c0, lanes);
-        L.Store(d0, lanes + 16);
-        L.Store(c1, lanes + 32);
-        L.Store(d1, lanes + 48);
-        L.Store(c2, lanes + 64);
-        L.Store(d2, lanes + 80);
-        L.Store(c3, lanes + 96);
-        L.Store(d3, lanes + 112);
-        L.Store(c4, lanes + 128);
-        L.Store(d4, lanes + 144);
-        L.Store(c5, lanes + 160);
-        L.Store(d5, lanes + 176);
-        L.Store(c6, lanes + 192);
-        L.Store(d6, lanes + 208);
-        L.Store(c7, lanes + 224);
-        L.Store(d7, lanes + 240);
+        Vector512.Store(c0, lanes);
+        Vector512.Store(d0, lanes + 16);
+        Vector512.Store(c1, lanes + 32);
+        Vector512.Store(d1, lanes + 48);
+        Vector512.Store(c2, lanes + 64);
+        Vector512.Store(d2, lanes + 80);
+        Vector512.Store(c3, lanes + 96);
+        Vector512.Store(d3, lanes + 112);
+        Vector512.Store(c4, lanes + 128);
+        Vector512.Store(d4, lanes + 144);
+        Vector512.Store(c5, lanes + 160);
+        Vector512.Store(d5, lanes + 176);
+        Vector512.Store(c6, lanes + 192);
+        Vector512.Store(d6, lanes + 208);
+        Vector512.Store(c7, lanes + 224);
+        Vector512.Store(d7, lanes + 240);
         Widen(lanes, 8, Panel, sums, ld);
     }
 

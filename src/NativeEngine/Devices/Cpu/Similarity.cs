@@ -57,7 +57,7 @@ internal sealed unsafe partial class CpuKernels<L>
 
     private static long Padded(long rows) => (rows + PairSums<L>.Panel - 1) / PairSums<L>.Panel * PairSums<L>.Panel;
 
-    private static long Unit(long rows) => rows switch { <= 256 => 1, <= 1024 => 2, _ => 8 } * PairSums<L>.Panel;
+    private static long Unit(long rows) => rows switch { <= 256 => 1, <= 512 => 2, <= 1024 => 4, _ => 8 } * PairSums<L>.Panel;
 
     /// <summary>Bytes of scratch for n rows of h columns.</summary>
     public static long SimilarityScratch(long n, long h, int threads)
