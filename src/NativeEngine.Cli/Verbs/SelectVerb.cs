@@ -260,7 +260,7 @@ internal sealed class SelectVerb : Verb
                 json.WriteNumber("kept", plan.Kept.Count);
                 json.WriteNumber("peak_bytes", need.DeviceBytes);
                 json.WriteNumber("process_bytes", need.ProcessBytes);
-                json.WriteNumber("seconds", Math.Round(seconds, 3));
+                json.WriteNumber("seconds", Math.Round(seconds, 6));
                 SelectionDocument.WriteChoice(json, choice);
             });
     }
