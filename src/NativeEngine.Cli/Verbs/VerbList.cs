@@ -43,18 +43,18 @@ internal static class VerbList
     {
         var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
         {
-            new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
-                new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
-            new TrainVerb(),
-            new FeaturesVerb(),
-            new MergeVerb(),
-            new EvalVerb(),
-            new GenerateVerb(),
-            new DoctorVerb(),
             new SelectVerb(),
             new VerifyVerb(),
             new WhyVerb(),
+            new FeaturesVerb(),
+            new TrainVerb(),
+            new EvalVerb(),
+            new GenerateVerb(),
+            new MergeVerb(),
             new ProfileVerb(),
+            new DoctorVerb(),
+            new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
+                new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
         };
         foreach (var option in common.All)
         {
