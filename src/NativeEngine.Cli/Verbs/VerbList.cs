@@ -50,6 +50,7 @@ internal static class VerbList
             new TrainVerb(),
             new EvalVerb(),
             new GenerateVerb(),
+            new ExportVerb(),
             new MergeVerb(),
             new ProfileVerb(),
             new DoctorVerb(),
