@@ -161,7 +161,8 @@ internal sealed unsafe class OnnxRuntimeApi
         {
             throw new EngineException(ErrorKind.DeviceUnavailable, "this ONNX Runtime has no CUDA provider", "use --provider cpu, or a GPU build of ONNX Runtime");
         }
-        Check(((delegate* unmanaged<nint, int, nint>)append)(options, device), "cannot use CUDA", ErrorKind.DeviceUnavailable);
+        Check(((delegate* unmanaged<nint, int, nint>)append)(options, device), "cannot use CUDA", ErrorKind.DeviceUnavailable,
+            "use --provider cpu, or name a GPU build whose CUDA libraries are installed with --ort-lib");
     }
 
     public nint CreateSession(nint env, ReadOnlySpan<byte> model, nint options)
@@ -279,7 +280,7 @@ internal sealed unsafe class OnnxRuntimeApi
         }
     }
 
-    private void Check(nint status, string what, ErrorKind kind = ErrorKind.DeviceUnavailable)
+    private void Check(nint status, string what, ErrorKind kind = ErrorKind.DeviceUnavailable, string? hint = null)
     {
         if (status == 0)
         {
@@ -288,6 +289,6 @@ internal sealed unsafe class OnnxRuntimeApi
         string message = Marshal.PtrToStringUTF8(((delegate* unmanaged<nint, nint>)At(Index.GetErrorMessage))(status)) ?? "no reason given";
         Release(Index.ReleaseStatus, status);
         string line = string.Join(' ', message.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
-        throw new EngineException(kind, $"ONNX Runtime {what}: {(line.Length > 400 ? line[..400] + "…" : line)}");
+        throw new EngineException(kind, $"ONNX Runtime {what}: {(line.Length > 400 ? line[..400] + "…" : line)}", hint);
     }
 }
