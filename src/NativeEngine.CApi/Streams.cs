@@ -95,7 +95,6 @@ internal static unsafe class StreamExports
                     Reductions = selection.Reductions,
                     Cost = selection.Cost,
                     Displacement = selection.Displacement,
-                    LeastCost = selection.LeastCost,
                 },
                 "the report");
         }

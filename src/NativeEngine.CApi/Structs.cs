@@ -62,7 +62,7 @@ internal struct StreamReportStruct
 {
     public ulong Size;
     public long Seen, Dropped, Capacity, Reductions;
-    public double Cost, Displacement, LeastCost;
+    public double Cost, Displacement;
 }
 
 internal struct MergeOptionsStruct

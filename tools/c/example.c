@@ -151,8 +151,8 @@ static void stream_rows(ne_device device, const float *features, int64_t rows, i
     result.capacity = budget;
     result.indices = malloc((size_t)budget * sizeof *result.indices);
     TRY(ne_stream_result(stream, NULL, &result, &report));
-    printf("stream: %lld of %lld selected after %lld reductions; the distances sum to at most %g, and no other selection's to less than %g\n", (long long)result.count,
-        (long long)report.seen, (long long)report.reductions, report.cost + report.displacement, report.least_cost);
+    printf("stream: %lld of %lld selected after %lld reductions; the distances to them sum to at most %g\n", (long long)result.count, (long long)report.seen,
+        (long long)report.reductions, report.cost + report.displacement);
     free(result.indices);
     TRY(ne_stream_free(stream));
 }

@@ -94,7 +94,7 @@ class _StreamOptions(_Struct):
 
 class _StreamReport(_Struct):
     _fields_ = [
-        ("size", c_uint64), ("seen", c_int64), ("dropped", c_int64), ("capacity", c_int64), ("reductions", c_int64), ("cost", c_double), ("displacement", c_double), ("least_cost", c_double),
+        ("size", c_uint64), ("seen", c_int64), ("dropped", c_int64), ("capacity", c_int64), ("reductions", c_int64), ("cost", c_double), ("displacement", c_double),
     ]
 
 
@@ -546,10 +546,7 @@ def select(features: Any, sources: Any = None, budget: Union[int, str] = "50%", 
 
 
 class StreamReport(NamedTuple):
-    """How far a streaming selection can be from one that had everything in memory.
-
-    The sum over all examples of the distance to the nearest selected one is at most ``cost + displacement``, and no selection with the same quotas has a sum below ``least_cost``.
-    """
+    """What a streaming selection lost: the sum over all examples of the distance to the nearest selected one is within ``displacement`` of ``cost``."""
 
     seen: int
     dropped: int
@@ -557,7 +554,6 @@ class StreamReport(NamedTuple):
     reductions: int
     cost: float
     displacement: float
-    least_cost: float
 
 
 class Stream(_Object):
@@ -595,7 +591,7 @@ class Stream(_Object):
         run.check(_library.ne_stream_result(self._handle, run.control, byref(result), byref(report)))
         n = result.count
         selection = Selection(indices[:n], weights[:n], gains[:n], None, result.kept, result.dropped, result.objective, result.upper_bound, result.ratio, result.milliseconds)
-        return selection, StreamReport(report.seen, report.dropped, report.capacity, report.reductions, report.cost, report.displacement, report.least_cost)
+        return selection, StreamReport(report.seen, report.dropped, report.capacity, report.reductions, report.cost, report.displacement)
 
 
 def merge(models: Union[str, Dict[str, float]], output: str, *, seed: int = DEFAULT_SEED, threads: int = 0, progress: Optional[Progress] = None) -> Dict[str, float]:

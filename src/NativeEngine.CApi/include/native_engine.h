@@ -214,8 +214,7 @@ typedef struct ne_stream_report {
     uint64_t size;
     int64_t seen, dropped, capacity, reductions;
     double cost;            /* sum of the distances from the stored rows, times their weights, to their picks */
-    double displacement;    /* E: the sum over all examples of the distance to the selected set is at most cost + E; NaN for cosine */
-    double least_cost;      /* no selection with these quotas has a smaller sum; NaN for cosine */
+    double displacement;    /* E: the sum over all examples of the distance to the selected set is within E of cost; NaN for cosine */
 } ne_stream_report;
 
 typedef struct ne_stream_s *ne_stream;

@@ -84,9 +84,9 @@ public sealed record StreamingOptions
 
 /// <summary>
 /// The selection of what a stream gave so far. Positions count the examples from 0 in the order they came.
-/// <para>Every example i has a stored representative r(i), reached by reductions whose distances sum to at most <see cref="Displacement"/> E over all examples. With D(A) the sum over
-/// the examples of the distance to the nearest of A, and D_W(A) = <see cref="Cost"/> the same over the stored rows with their weights, the triangle inequality gives
-/// |D(A) - D_W(A)| &lt;= E for every A. So the selected examples have D(A) &lt;= Cost + E, and no selection with the same quotas has D below <see cref="LeastCost"/>. For cosine, which is no metric, these are NaN.</para>
+/// <para>Every example has a stored row that stands for it, reached by reductions whose distances sum to at most <see cref="Displacement"/> E over all examples. With D(A) the sum over the examples of
+/// the distance to the nearest of A, and D_W(A) the same over the stored rows with their weights, the triangle inequality gives |D(A) - D_W(A)| &lt;= E for every A. So the selected examples have a D(A)
+/// within E of <see cref="Cost"/>, and with F = n C - D, F(A) >= (1 - 1/e) F(A') - 2 E for every A' of stored rows with the same quotas. The cosine is no metric: there both are NaN.</para>
 /// </summary>
 public sealed record StreamingResult
 {
@@ -122,10 +122,4 @@ public sealed record StreamingResult
 
     /// <summary>E: bound on the sum over all examples of the distance to their stored representative; 0 without reductions, NaN for cosine.</summary>
     public required double Displacement { get; init; }
-
-    /// <summary>
-    /// No selection with the same quotas has a sum of distances below this: L / 2 - E, not below 0, with L the least D_W that the greedy's bound leaves possible for stored rows (a pick that is
-    /// not stored can be replaced by the nearest stored row of its cluster at most doubling each distance). NaN for cosine.
-    /// </summary>
-    public required double LeastCost { get; init; }
 }

@@ -113,7 +113,6 @@ public sealed class StreamingSelector : IDisposable
             UpperBound = result.Bound,
             Cost = metric ? result.Cost : double.NaN,
             Displacement = metric ? _buffer.Displacement : double.NaN,
-            LeastCost = metric ? Math.Max(0, (_buffer.Reductions == 0 ? result.LeastWeighted : result.LeastWeighted / 2) - _buffer.Displacement) : double.NaN,
         };
     }
 
@@ -191,7 +190,6 @@ public sealed class StreamingSelector : IDisposable
         result.Objective += run.Run.Objective;
         result.Bound += run.Run.UpperBound;
         result.Cost += run.Costs.Sum();
-        result.LeastWeighted += Math.Max(0, (weights.Sum() * (double)run.Largest) - run.Run.UpperBound);
     }
 
     /// <summary>Infinity minus itself, and NaN minus anything, is NaN.</summary>
@@ -246,8 +244,6 @@ public sealed class StreamingSelector : IDisposable
         public double Bound { get; set; }
 
         public double Cost { get; set; }
-
-        public double LeastWeighted { get; set; }
 
         public void Add(long position, long weight, double? gain)
         {

@@ -8,9 +8,8 @@ namespace NativeEngine.Selection;
 
 /// <summary>A greedy run over rows that each stand for several examples.</summary>
 /// <param name="Run">Picks, gains, owners, objective and bound of the weighted objective.</param>
-/// <param name="Largest">C: the largest distance of two rows (cosine: 1).</param>
 /// <param name="Costs">For every row, weight * (C - similarity to its pick); 0 for picks.</param>
-internal sealed record WeightedRun(FacilityLocationResult Run, float Largest, double[] Costs);
+internal sealed record WeightedRun(FacilityLocationResult Run, double[] Costs);
 
 /// <summary>
 /// Greedy maximisation of F(A) = sum over i of w_i max(0, max over j in A of S[i,j]), w_i a whole number of examples that row i stands for. With all weights 1 the
@@ -71,7 +70,7 @@ internal static class WeightedFacilityLocation
             remaining[picks[t]] = costs[picks[t]] = 0;
         }
         double bound = FacilityLocation.UpperBound(gains, remaining, total * c);
-        return new WeightedRun(new FacilityLocationResult(picks, gains, owners, gains.Sum(), bound), c, costs);
+        return new WeightedRun(new FacilityLocationResult(picks, gains, owners, gains.Sum(), bound), costs);
     }
 
     private static (float[] S, float Largest) Similarities(Tensor<float> x, DistanceMetric metric)

@@ -68,7 +68,7 @@ public sealed class StreamingTests : IDisposable
         Assert.Equal(expected.Indices, result.Indices);
         Assert.Equal(expected.Weights, result.Weights);
         Assert.Equal(expected.Gains, result.Gains);
-        Assert.Equal((expected.Cost, expected.Displacement, expected.LeastCost), (result.Cost, result.Displacement, result.LeastCost));
+        Assert.Equal((expected.Cost, expected.Displacement), (result.Cost, result.Displacement));
     }
 
     [Theory]
@@ -97,15 +97,14 @@ public sealed class StreamingTests : IDisposable
     }
 
     [Fact]
-    public void Result_TinyStreams_BoundsHoldAgainstEverySelection()
+    public void Result_TinyStreams_CostIsWithinTheDisplacement()
     {
         int informative = 0;
         for (int seed = 0; seed < 60; seed++)
         {
             const int N = 18, K = 2, D = 2;
             var random = new Random(seed);
-            // Tight clusters, so that the bound can say something.
-            float[] x = [.. Enumerable.Range(0, N * D).Select(i => (i / D % 3 * 10) + (random.NextSingle() * (seed % 4) * 0.05f))];
+            float[] x = [.. Enumerable.Range(0, N * D).Select(i => (i / D % 2 * (seed % 4)) + random.NextSingle())];
             var result = Stream(new StreamingOptions { Budget = K, Rows = 8, Metric = seed % 2 == 0 ? DistanceMetric.L1 : DistanceMetric.L2 }, x, new int[N], chunk: 5);
             double Cost(params long[] set) => Enumerable.Range(0, N).Sum(i => set.Min(j => Distance(x, D, i, (int)j, seed % 2 == 1)));
             double least = double.PositiveInfinity;
@@ -119,10 +118,11 @@ public sealed class StreamingTests : IDisposable
             double got = Cost([.. result.Indices]);
             Assert.InRange(got, 0, result.Cost + result.Displacement + 1e-4);
             Assert.InRange(got, result.Cost - result.Displacement - 1e-4, double.PositiveInfinity);
-            Assert.True(result.LeastCost <= least + 1e-4, $"seed {seed}: a selection has the cost {least}, the bound says at least {result.LeastCost}");
-            informative += result.LeastCost > 0.2 * least ? 1 : 0;
+            Assert.True(result.Displacement > 0);
+            informative += result.Cost + result.Displacement < 3 * least ? 1 : 0;
         }
-        Assert.True(informative > 20, $"only {informative} of 60 bounds say anything");
+        // A bound that holds because it is enormous would be worth nothing.
+        Assert.True(informative > 40, $"only {informative} of 60 bounds are within three times the best");
     }
 
     [Theory]
