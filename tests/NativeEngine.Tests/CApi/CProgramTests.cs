@@ -29,9 +29,23 @@ public sealed class CProgramTests : IDisposable
         // ne_stream_options -> StreamOptionsStruct; the C compiler says how long its side is.
         var sizes = new Dictionary<string, int>
         {
-            ["ne_control"] = 32, ["ne_device_options"] = 24, ["ne_matrix"] = 48, ["ne_select_options"] = 104, ["ne_selection"] = 104, ["ne_stream_options"] = 64, ["ne_stream_report"] = 56,
-            ["ne_merge_options"] = 32, ["ne_merge_report"] = 56, ["ne_model_options"] = 56, ["ne_model_info"] = 56, ["ne_data_options"] = 32, ["ne_data_info"] = 64, ["ne_feature_options"] = 32,
-            ["ne_loss"] = 56, ["ne_train_options"] = 160, ["ne_step_report"] = 96,
+            ["ne_control"] = 32,
+            ["ne_device_options"] = 24,
+            ["ne_matrix"] = 48,
+            ["ne_select_options"] = 104,
+            ["ne_selection"] = 104,
+            ["ne_stream_options"] = 64,
+            ["ne_stream_report"] = 56,
+            ["ne_merge_options"] = 32,
+            ["ne_merge_report"] = 56,
+            ["ne_model_options"] = 56,
+            ["ne_model_info"] = 56,
+            ["ne_data_options"] = 32,
+            ["ne_data_info"] = 64,
+            ["ne_feature_options"] = 32,
+            ["ne_loss"] = 56,
+            ["ne_train_options"] = 160,
+            ["ne_step_report"] = 96,
         };
         string checks = string.Concat(sizes.Select(s => $"typedef char {s.Key}_size[sizeof({s.Key}) == {s.Value} ? 1 : -1];\n"));
         string unit = _folder.Write("sizes.c", "#include \"native_engine.h\"\n" + checks);
