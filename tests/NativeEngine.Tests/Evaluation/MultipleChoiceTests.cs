@@ -1,6 +1,5 @@
 using System.Text;
 using NativeEngine.Data;
-using NativeEngine.Devices.Cpu;
 using NativeEngine.Evaluation;
 using NativeEngine.Model;
 using NativeEngine.Tests.Formats;
