@@ -14,8 +14,9 @@ namespace NativeEngine.Tests.Formats;
 /// </summary>
 public sealed class OnnxFuzzTests
 {
-    private const int Mutants = 20_000;
-    private const int ThroughRuntime = 400;
+    // NENGINE_TEST_MUTANTS makes a longer hunt of it: that many, and a twentieth through the runtime.
+    private static readonly int _mutants = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_MUTANTS"), out int asked) ? asked : 8000;
+    private static readonly int _throughRuntime = _mutants / 20;
 
     private static readonly long[] _numbers = [0, 1, -1, 2, 7, 127, 128, 255, 65_536, int.MaxValue, 1L << 32, long.MaxValue, long.MinValue, 1L << 40];
 
@@ -24,7 +25,7 @@ public sealed class OnnxFuzzTests
     {
         byte[] seed = Seed();
         int accepted = 0;
-        for (uint mutant = 0; mutant < Mutants; mutant++)
+        for (uint mutant = 0; mutant < _mutants; mutant++)
         {
             byte[] bytes = Mutate(seed, mutant);
             long before = GC.GetAllocatedBytesForCurrentThread();
@@ -32,7 +33,7 @@ public sealed class OnnxFuzzTests
             // Names as UTF-16, sets of them and a sentence: nothing that a length in the file could inflate.
             Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < (40L * seed.Length) + (1 << 20), $"mutant {mutant}");
         }
-        Assert.True(accepted > Mutants / 50 && accepted < Mutants * 9 / 10, $"{accepted} of {Mutants} accepted");
+        Assert.True(accepted > _mutants / 50 && accepted < _mutants * 9 / 10, $"{accepted} of {_mutants} accepted");
     }
 
     [FactWithOnnxRuntime]
@@ -41,7 +42,7 @@ public sealed class OnnxFuzzTests
         byte[] seed = Seed();
         using var device = new CpuDevice(threads: 1);
         int tried = 0, ran = 0;
-        for (uint mutant = 0; tried < ThroughRuntime && mutant < Mutants; mutant++)
+        for (uint mutant = 0; tried < _throughRuntime && mutant < _mutants; mutant++)
         {
             byte[] bytes = Mutate(seed, mutant);
             if (bytes.AsSpan().SequenceEqual(seed) || !Accepts(bytes, mutant))
@@ -61,7 +62,7 @@ public sealed class OnnxFuzzTests
                 Assert.True(e.Message.Length is > 20 and < 2000, $"mutant {mutant}: {e.Message}");
             }
         }
-        Assert.True(tried == ThroughRuntime && ran > 10 && ran < tried, $"{ran} of {tried} ran");
+        Assert.True(tried == _throughRuntime && ran > 10 && ran < tried, $"{ran} of {tried} ran");
     }
 
     private static byte[] Seed()

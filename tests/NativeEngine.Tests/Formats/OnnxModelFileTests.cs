@@ -247,6 +247,8 @@ public sealed class OnnxModelFileTests
             graph.Message(5, new ProtoMessage().Int(1, 2).Int(2, 7).Text(8, "s").Bytes(9, System.Runtime.InteropServices.MemoryMarshal.AsBytes([1L << 20, 1L << 20])));
             Refused(Whole(graph), "[1048576, 1048576]");
         }
+        var shape = new ProtoMessage().Int(8, 1L << 20).Int(8, 1L << 20).Text(1, "shape").Int(20, 7);
+        Refused(Whole(new ProtoMessage().Message(1, new ProtoMessage().Text(2, "y").Text(4, "RandomNormal").Message(5, shape))), "[1048576, 1048576]");
     }
 
     private static void Refused(byte[] model, params string[] parts) => Expect.Fails(ErrorKind.BadInput, () => OnnxModelFile.Parse("m", model), parts);

@@ -2,6 +2,7 @@ using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Model;
+using NativeEngine.Native;
 using NativeEngine.Tests.Support;
 using NativeEngine.Training;
 
@@ -15,7 +16,8 @@ internal sealed class TinyTraining : IDisposable
     private readonly ParameterSet? _gradients;
     private readonly LoraAdapter? _adapter;
 
-    public TinyTraining(TrainOptions options, int threads = 2, SimdWidth? width = null, bool tied = true, int loraRank = 0, MixtureDataset? data = null)
+    public TinyTraining(TrainOptions options, int threads = 2, SimdWidth? width = null, bool tied = true, int loraRank = 0, MixtureDataset? data = null,
+        RankGroup? ranks = null)
     {
         Device = new CpuDevice(threads, width);
         var tokenizer = ByteTokenizer.Create();
@@ -33,7 +35,7 @@ internal sealed class TinyTraining : IDisposable
         }
         Model = new LlamaModel(config, _parameters, _gradients, _adapter);
         Data = data ?? Mixture(240);
-        Trainer = new Trainer(Model, Data, options);
+        Trainer = new Trainer(Model, Data, options, ranks);
     }
 
     public CpuDevice Device { get; }

@@ -259,7 +259,7 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
         {
             return;
         }
-        if (shape.Any(extent => extent < 0) || FormatErrors.ElementCount(shape) is not { } count || count > limits.MaxTensorBytes / 4)
+        if (IsTooLarge(shape))
         {
             throw reader.Bad($"a {operation} asks for a tensor of {FormatErrors.Shape(shape)}; {FormatErrors.Count(limits.MaxTensorBytes)} bytes are allowed");
         }
@@ -268,6 +268,7 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
     private void Attribute(ProtoReader reader, Scope scope, int depth, ref long[]? constant)
     {
         string name = "";
+        var integers = new List<long>();
         while (reader.Next())
         {
             switch (reader.Field)
@@ -285,8 +286,7 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
                     Graph(reader.Message(), scope, depth + 1);
                     break;
                 case 8:
-                    var values = new List<long>();
-                    reader.Ints(values, 1 << 20);
+                    reader.Ints(integers, 1 << 20);
                     break;
                 case 10:
                     _tensors.Read(reader.Message(), out _);
@@ -304,7 +304,15 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
                     break;
             }
         }
+        // Of operators that make a tensor out of nothing.
+        if (name == "shape" && integers.TrueForAll(extent => extent >= 0) && IsTooLarge(integers))
+        {
+            throw reader.Bad($"a node asks for a tensor of {FormatErrors.Shape([.. integers.Take(8)])}; {FormatErrors.Count(limits.MaxTensorBytes)} bytes are allowed");
+        }
     }
+
+    private bool IsTooLarge(IReadOnlyCollection<long> shape) =>
+        shape.Any(extent => extent < 0) || FormatErrors.ElementCount([.. shape]) is not { } count || count > limits.MaxTensorBytes / 4;
 
     private void Function(ProtoReader reader)
     {
