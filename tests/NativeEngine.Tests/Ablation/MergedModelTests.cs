@@ -32,10 +32,10 @@ public sealed class MergedModelTests
     public void Set_AnyPath_SameBits()
     {
         using var tiny = new TinyPool();
-        var mixtures = Mixtures();
+        List<Mixture> mixtures = [.. Mixtures().Distinct()];
         var random = new CounterRandom(3, RandomPurpose.Test);
         var first = new Dictionary<Mixture, float[]>();
-        for (int step = 0; step < 200; step++)
+        for (int step = 0; step < 600; step++)
         {
             var mixture = mixtures[(int)random.Below((ulong)step, mixtures.Count)];
             tiny.Merged.Set(mixture);

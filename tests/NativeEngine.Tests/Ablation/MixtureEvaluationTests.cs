@@ -38,7 +38,7 @@ public sealed class MixtureEvaluationTests
     [Fact]
     public void Losses_LongDocuments_ScoreEveryTokenOnce()
     {
-        using var tiny = new TinyPool();
+        using var tiny = new TinyPool(documents: 200);
         long labels = 0;
         for (int b = 0; b < tiny.Set.Table.Blocks; b++)
         {
@@ -214,7 +214,7 @@ public sealed class MixtureEvaluationTests
     [Fact]
     public void Descent_ExactGradient_ReachesTheLatticeMinimum()
     {
-        using var tiny = new TinyPool(units: 3, documents: 20, movement: 0.3);
+        using var tiny = new TinyPool(units: 3, documents: 20, movement: 0.05);
         using var evaluator = tiny.Evaluator();
         var score = MixtureScore.Uniform(tiny.Set.Table.Domains.Count);
         using var gradient = new MixtureGradient(tiny.Pool, tiny.Merged, tiny.Set, score.DomainWeights);
@@ -262,7 +262,7 @@ public sealed class MixtureEvaluationTests
         using var tiny = new TinyPool(units: 4, documents: 40, movement: 0.2);
         using var evaluator = tiny.Evaluator();
         var score = MixtureScore.Uniform(tiny.Set.Table.Domains.Count);
-        double[] seed = MergedEvaluator.SeedLosses(tiny.Pool, tiny.Merged, tiny.Set);
+        double[] seed = evaluator.SeedLosses();
         int blocks = tiny.Set.Table.Blocks;
         var worth = new UnitWorth(evaluator, score, seed, 4, blocks).Compute(resamples: 50);
         double Value(int mask) => mask == 0 ? score.Of(tiny.Set.Table.DomainLosses(seed))
@@ -276,7 +276,7 @@ public sealed class MixtureEvaluationTests
             Assert.Equal(Value(15 & ~(1 << u)) - Value(15), worth.LeaveOneOut[u].Value, 1e-9);
             Assert.True(worth.Shapley[u].Interval.Low < worth.Shapley[u].Interval.High);
         }
-        var sampled = new UnitWorth(evaluator, score, seed, 4, blocks).Compute(exactUpTo: 2, orders: 200, resamples: 50);
+        var sampled = new UnitWorth(evaluator, score, seed, 4, blocks).Compute(exactUpTo: 2, orders: 2000, resamples: 5);
         Assert.False(sampled.Exact);
         Assert.Equal(Value(0) - Value(15), sampled.Shapley.Sum(w => w.Value), 1e-9);
         for (int u = 0; u < 4; u++)
@@ -291,7 +291,7 @@ public sealed class MixtureEvaluationTests
         using var near = new TinyPool(units: 3, documents: 20, movement: 0.02);
         using var evaluator = near.Evaluator();
         var score = MixtureScore.Uniform(near.Set.Table.Domains.Count);
-        var report = MergeSafety.Measure(near.Pool, evaluator, score, MergedEvaluator.SeedLosses(near.Pool, near.Merged, near.Set), near.Set.Table.Blocks);
+        var report = MergeSafety.Measure(near.Pool, evaluator, score, evaluator.SeedLosses(), near.Set.Table.Blocks);
         Assert.Equal(1, report.Cosines[0, 0], 1e-12);
         // Independent random changes: cosines near 0, signs disagree about as often as coins do.
         Assert.InRange(report.Cosines[0, 1], -0.1, 0.1);

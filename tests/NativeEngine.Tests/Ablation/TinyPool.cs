@@ -68,7 +68,7 @@ internal sealed class TinyPool : IDisposable
         new PoolUnit("seed", SeedFolder),
         [.. Directory.EnumerateDirectories(_folder.Path, "unit*").Order().Select((folder, u) => new PoolUnit("u" + u, folder))], threads, aligned);
 
-    public MergedEvaluator Evaluator(LossCache? cache = null, double lambda = 1) => new(Pool, Merged, Set, cache, lambda);
+    public MergedEvaluator Evaluator(LossCache? cache = null, LevelRule? level = null) => new(Pool, Merged, Set, cache, level);
 
     /// <summary>The average in double, by the definition.</summary>
     public double[] Average(Mixture mixture, double lambda = 1)

@@ -53,6 +53,10 @@ public sealed class Mixture : IEquatable<Mixture>
         return new Mixture(normal);
     }
 
+    /// <summary>A mixture of weights that sum to 1 already and keep their bits, as they were written down.</summary>
+    internal static Mixture Exactly(double[] weights) =>
+        weights.All(w => w >= 0) && Math.Abs(weights.Sum() - 1) < 1e-9 ? new Mixture(weights) : Of(weights);
+
     /// <summary>The same weight for the units of a set.</summary>
     public static Mixture Uniform(int poolSize, IEnumerable<int> units)
     {

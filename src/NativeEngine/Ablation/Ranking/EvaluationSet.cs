@@ -109,17 +109,14 @@ public sealed class EvaluationSet : IDisposable
         return [.. taken];
     }
 
-    // The first block has at least two documents of every domain (one where it has only one), so that every partial score is defined.
+    // The first block has a document of every domain, so that every partial score is defined.
     private static List<int> BlockEnds(List<EvaluationDocument> documents, int domains, double firstShare)
     {
-        var size = new int[domains];
-        documents.ForEach(d => size[d.Domain]++);
-        var met = new int[domains];
-        int least = 0, waiting = size.Sum(s => Math.Min(2, s));
-        while (waiting > 0)
+        var met = new HashSet<int>();
+        int least = 0;
+        while (met.Count < domains)
         {
-            waiting -= met[documents[least].Domain]++ < 2 ? 1 : 0;
-            least++;
+            met.Add(documents[least++].Domain);
         }
         long total = documents.Sum(d => d.Tokens), tokens = 0;
         double next = firstShare * total;

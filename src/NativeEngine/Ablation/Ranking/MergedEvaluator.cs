@@ -17,33 +17,51 @@ public sealed class MergedEvaluator : MixtureEvaluator, IDisposable
     private readonly UnitPool _pool;
     private readonly EvaluationSet _set;
     private readonly MergedModel _merged;
+    private readonly LossCache? _cache;
     private readonly Workspace _workspace;
-    private readonly byte[] _context;
 
-    /// <summary>An evaluator over a merged model that others may use too.</summary>
-    public MergedEvaluator(UnitPool pool, MergedModel merged, EvaluationSet set, LossCache? cache = null, double lambda = 1)
+    /// <summary>An evaluator over a merged model that others may use too; no level is the plain average.</summary>
+    public MergedEvaluator(UnitPool pool, MergedModel merged, EvaluationSet set, LossCache? cache = null, LevelRule? level = null)
         : base(set.Table, cache)
     {
-        (_pool, _merged, _set, Lambda) = (pool, merged, set, lambda);
+        (_pool, _merged, _set, _cache, Level) = (pool, merged, set, cache, level ?? LevelRule.Plain);
         _workspace = new Workspace(merged.Parameters.Device);
-        _context = Encoding.UTF8.GetBytes(lambda == 1 ? Arithmetic
-            : FormattableString.Invariant($"{Arithmetic}/{BitConverter.DoubleToInt64Bits(lambda):x16}/{pool.SeedKey}"));
     }
 
-    /// <summary>The level: 1 is the plain average.</summary>
-    public double Lambda { get; }
+    /// <summary>The level correction.</summary>
+    public LevelRule Level { get; }
 
     /// <inheritdoc/>
-    public override string Name => Lambda == 1 ? "average" : FormattableString.Invariant($"average at level {Lambda:0.###}");
+    public override string Name => Level == LevelRule.Plain ? "average" : $"average at level {Level}";
 
     /// <inheritdoc/>
-    public override string KeyOf(Mixture mixture) => mixture.Key(_pool.UnitKeys, _context);
-
-    /// <summary>Losses of the documents of the seed model itself.</summary>
-    public static double[] SeedLosses(UnitPool pool, MergedModel merged, EvaluationSet set)
+    public override string KeyOf(Mixture mixture)
     {
-        using var evaluator = new MergedEvaluator(pool, merged, set, null, lambda: 0);
-        return evaluator.Losses(Mixture.Uniform(pool.Count, [0]), set.Table.Blocks).ToArray();
+        double lambda = Level.Of(mixture);
+        return mixture.Key(_pool.UnitKeys, Encoding.UTF8.GetBytes(lambda == 1 ? Arithmetic
+            : FormattableString.Invariant($"{Arithmetic}/{BitConverter.DoubleToInt64Bits(lambda):x16}/{_pool.SeedKey}")));
+    }
+
+    /// <summary>Losses of all documents under the seed model itself.</summary>
+    public double[] SeedLosses(CancellationToken cancellation = default)
+    {
+        var losses = new double[Table.Count];
+        var any = Mixture.Uniform(_pool.Count, [0]);
+        for (int b = 0; b < Table.Blocks; b++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var block = losses.AsSpan()[Table.Block(b)];
+            string record = RecordKey($"{Arithmetic}/seed/{_pool.SeedKey}", BlockKey(b));
+            if (_cache?.Find(record) is { } stored && stored.Length == block.Length)
+            {
+                stored.CopyTo(block);
+                continue;
+            }
+            _merged.Set(any, lambda: 0);
+            Score(_merged.Model, _set, b, block, _workspace);
+            _cache?.Add(record, block);
+        }
+        return losses;
     }
 
     /// <summary>Frees the scratch memory.</summary>
@@ -55,7 +73,7 @@ public sealed class MergedEvaluator : MixtureEvaluator, IDisposable
     /// <inheritdoc/>
     protected override void Compute(Mixture mixture, int block, Span<double> losses)
     {
-        _merged.Set(mixture, Lambda);
+        _merged.Set(mixture, Level.Of(mixture));
         Score(_merged.Model, _set, block, losses, _workspace);
     }
 

@@ -21,7 +21,7 @@ public sealed record AdditivityAlarm(IReadOnlyList<InteractingPair> Pairs, int T
 {
     /// <summary>Tests the mixtures: which units each contains, its stand-in value and its truth.</summary>
     public static AdditivityAlarm Test(
-        IReadOnlyList<IReadOnlyList<int>> units, ReadOnlySpan<double> proxy, ReadOnlySpan<double> truth, double level = 0.05)
+        IReadOnlyList<IReadOnlyList<int>> units, ReadOnlySpan<double> proxy, ReadOnlySpan<double> truth, double level = 0.025)
     {
         int n = truth.Length;
         if (units.Count != n || proxy.Length != n)
