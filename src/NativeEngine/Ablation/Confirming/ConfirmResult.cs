@@ -1,5 +1,4 @@
 using NativeEngine.Ablation.Mixtures;
-using NativeEngine.Ablation.Ranking;
 using NativeEngine.Ablation.Statistics;
 
 namespace NativeEngine.Ablation.Confirming;
