@@ -42,7 +42,7 @@ public sealed class AblateVerbTests : IDisposable
 
     /// <summary>NENGINE_TEST_KILLS says how often; 6 unless given.</summary>
     [Fact]
-    public void Train_KilledAtAnyMomentWithSharedCache_EndsWithTheSameBytesAndTrainsNothingTwice()
+    public async Task Train_KilledAtAnyMomentWithSharedCache_EndsWithTheSameBytesAndTrainsNothingTwice()
     {
         int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? asked : 6;
         Run("train", "undisturbed", "--json").Expect(0);
@@ -61,7 +61,7 @@ public sealed class AblateVerbTests : IDisposable
                     Thread.Sleep(random.Next(150, 500));
                     process.Kill();
                     process.WaitForExit();
-                    trained.AddRange(Trained(output.Result));
+                    trained.AddRange(Trained(await output));
                     process.Dispose();
                     kills--;
                 }
@@ -71,9 +71,10 @@ public sealed class AblateVerbTests : IDisposable
             foreach (var (process, output) in Enumerable.Range(0, 2).Select(rank => Start(round, rank, cache, unlocked)).ToList())
             {
                 Assert.True(process.WaitForExit(60_000), "a process hangs");
-                Assert.True(process.ExitCode == 0, output.Result);
-                Assert.DoesNotContain("warning", output.Result, StringComparison.Ordinal);
-                trained.AddRange(Trained(output.Result));
+                string log = await output;
+                Assert.True(process.ExitCode == 0, log);
+                Assert.DoesNotContain("warning", log, StringComparison.Ordinal);
+                trained.AddRange(Trained(await output));
                 process.Dispose();
             }
             Assert.Equal(trained.Count, trained.Distinct().Count());

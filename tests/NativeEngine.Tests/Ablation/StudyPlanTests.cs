@@ -62,7 +62,7 @@ public sealed class StudyPlanTests : IDisposable
         Assert.Equal(["letters", "numbers", "words"], plan.Domains);
         Assert.All(plan.Sources, s => Assert.Equal(s.Documents, s.HeldOut + s.Seed + s.Repeated + s.Units));
         Assert.Equal([30, 60, 26], plan.Sources.Select(s => s.Units));
-        Assert.Equal(plan.Units.Where(u => u.Source == "numbers").Sum(u => u.Documents), 60);
+        Assert.Equal(60, plan.Units.Where(u => u.Source == "numbers").Sum(u => u.Documents));
         Assert.Equal(plan.Units.Count, plan.Units.Select(u => u.ContentHash).Distinct().Count());
         Assert.Equal(plan.Units.Select(u => u.SequenceHash), _kit.Plan().Units.Select(u => u.SequenceHash));
     }

@@ -1,6 +1,5 @@
 using NativeEngine.Ablation;
 using NativeEngine.Formats;
-using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Ablation;
 

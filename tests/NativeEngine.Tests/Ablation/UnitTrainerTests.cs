@@ -1,5 +1,4 @@
 using NativeEngine.Ablation;
-using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 using NativeEngine.Model;
