@@ -1,6 +1,5 @@
 using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Ablation.Ranking;
-using NativeEngine.Devices;
 using NativeEngine.Evaluation;
 using NativeEngine.Model;
 using NativeEngine.Tests.Reference;

@@ -174,13 +174,13 @@ public sealed class StatisticsTests
         return (x, [.. x.Select((v, i) => 3 + (2 * v) + (noise * random.Normal((ulong)(1000 + i))))]);
     }
 
-    // 24 mixtures of 6 units: truth follows the stand-in but for noise, and for one pair where an interaction is planted.
+    // 24 mixtures of 6 units: truth follows the stand-in but for a level that depends on the number of units, noise, and an interaction planted in one pair.
     private static (List<IReadOnlyList<int>> Units, double[] Proxy, double[] Truth) Study(int stream, double interaction)
     {
         var random = new CounterRandom(20, RandomPurpose.Test, (uint)stream);
         var units = MixtureCandidates.AllSubsets(6, 2, 3).Where((_, i) => i % 3 != 1).Select(s => (IReadOnlyList<int>)s).ToList();
         double[] worth = [.. Enumerable.Range(0, 6).Select(u => 0.2 * random.Normal((ulong)u))];
         double[] proxy = [.. units.Select(s => 3 + s.Average(u => worth[u]))];
-        return (units, proxy, [.. proxy.Select((p, i) => 1 + (0.7 * p) + (0.02 * random.Normal((ulong)(50 + i))) + (units[i].Contains(1) && units[i].Contains(3) ? interaction : 0))]);
+        return (units, proxy, [.. proxy.Select((p, i) => 1 + (0.7 * p) - (0.5 * Math.Log(units[i].Count)) + (0.02 * random.Normal((ulong)(50 + i))) + (units[i].Contains(1) && units[i].Contains(3) ? interaction : 0))]);
     }
 }

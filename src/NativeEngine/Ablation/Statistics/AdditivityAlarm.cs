@@ -9,9 +9,10 @@ public sealed record InteractingPair(int First, int Second, double Effect, doubl
 
 /// <summary>
 /// Says where additivity fails. For every pair of units that some but not all truly trained mixtures contain, the model
-/// true = a + b proxy + c [both present] is fitted by least squares and c is tested (Student, n - 3 degrees of freedom); the p-value is
-/// multiplied by the number of distinct patterns tested (Bonferroni), so that independent units raise a false alarm in less than the stated
-/// share of studies. Pairs that are present in the same mixtures cannot be told apart and are all named. Needs 5 mixtures.
+/// true = a + b proxy + d ln k + c [both present] is fitted by least squares (d only where mixtures have different numbers k of units, since an
+/// average is biased in level by k) and c is tested (Student, n - 3 or n - 4 degrees of freedom); the p-value is multiplied by the number of
+/// distinct patterns tested (Bonferroni), so that independent units raise a false alarm in less than the stated share of studies. Pairs that
+/// are present in the same mixtures cannot be told apart and are all named. Needs 5 mixtures, 6 of different sizes.
 /// </summary>
 /// <param name="Pairs">The pairs below the level, strongest first; empty when all is quiet.</param>
 /// <param name="Tested">Distinct patterns of presence that could be tested.</param>
@@ -36,7 +37,8 @@ public sealed record AdditivityAlarm(IReadOnlyList<InteractingPair> Pairs, int T
             double miss = Math.Abs(truth[i] - line.Predict(proxy[i]));
             (worst, worstAt) = worstAt < 0 || miss > worst ? (miss, i) : (worst, worstAt);
         }
-        if (n < 5 || double.IsNaN(line.Slope))
+        bool sizes = units.Select(u => u.Count).Distinct().Count() > 1;
+        if (n < (sizes ? 6 : 5) || double.IsNaN(line.Slope))
         {
             return new AdditivityAlarm([], 0, worst, worstAt);
         }
@@ -54,10 +56,20 @@ public sealed record AdditivityAlarm(IReadOnlyList<InteractingPair> Pairs, int T
                 }
             }
         }
+        var known = new double[n, sizes ? 3 : 2];
+        for (int i = 0; i < n; i++)
+        {
+            (known[i, 0], known[i, 1]) = (1, proxy[i]);
+            if (sizes)
+            {
+                known[i, 2] = Math.Log(units[i].Count);
+            }
+        }
+        double[]? unexplained = Residual(known, truth.ToArray());
         var found = new List<InteractingPair>();
         foreach (var (pattern, pairs) in patterns)
         {
-            var (effect, p) = Effect(pattern, proxy, truth);
+            var (effect, p) = Effect(Residual(known, [.. pattern.Select(c => c == '1' ? 1.0 : 0)]), unexplained, n - known.GetLength(1) - 1);
             double corrected = Math.Min(1, p * patterns.Count);
             if (corrected < level)
             {
@@ -67,27 +79,33 @@ public sealed record AdditivityAlarm(IReadOnlyList<InteractingPair> Pairs, int T
         return new AdditivityAlarm([.. found.OrderBy(f => f.PValue).ThenBy(f => f.First).ThenBy(f => f.Second)], patterns.Count, worst, worstAt);
     }
 
-    // Frisch-Waugh: what is left of the truth and of the indicator after the line in the proxy is taken out of both.
-    private static (double Effect, double P) Effect(string pattern, ReadOnlySpan<double> proxy, ReadOnlySpan<double> truth)
+    // Frisch-Waugh: what is left of the truth and of the indicator after what is known is taken out of both.
+    private static (double Effect, double P) Effect(double[]? present, double[]? truth, int degrees)
     {
-        int n = truth.Length;
-        double[] present = [.. pattern.Select(c => c == '1' ? 1.0 : 0)];
-        var lineOfTruth = new Calibration(proxy, truth);
-        var lineOfPresence = new Calibration(proxy, present);
-        double xx = 0, xy = 0, yy = 0;
-        for (int i = 0; i < n; i++)
+        if (present is null || truth is null)
         {
-            double x = present[i] - lineOfPresence.Predict(proxy[i]), y = truth[i] - lineOfTruth.Predict(proxy[i]);
-            xx += x * x;
-            xy += x * y;
-            yy += y * y;
+            return (double.NaN, 1);
+        }
+        double xx = 0, xy = 0, yy = 0;
+        for (int i = 0; i < truth.Length; i++)
+        {
+            xx += present[i] * present[i];
+            xy += present[i] * truth[i];
+            yy += truth[i] * truth[i];
         }
         if (xx < 1e-9)
         {
             return (double.NaN, 1);
         }
         double effect = xy / xx, left = Math.Max(0, yy - (effect * xy));
-        double error = Math.Sqrt(left / (n - 3) / xx);
-        return (effect, error > 0 ? Distributions.StudentTwoSided(effect / error, n - 3) : effect == 0 ? 1 : 0);
+        double error = Math.Sqrt(left / degrees / xx);
+        return (effect, error > 0 ? Distributions.StudentTwoSided(effect / error, degrees) : effect == 0 ? 1 : 0);
+    }
+
+    /// <summary>y minus its least-squares fit by the columns; null when they are not independent.</summary>
+    private static double[]? Residual(double[,] columns, double[] y)
+    {
+        double[]? b = LeastSquares.Solve((double[,])columns.Clone(), (double[])y.Clone());
+        return b is null ? null : [.. y.Select((value, i) => value - Enumerable.Range(0, b.Length).Sum(c => b[c] * columns[i, c]))];
     }
 }
