@@ -104,7 +104,7 @@ public sealed class MpiTrainTests : IDisposable
     private static string Document(string stdout) => stdout[stdout.IndexOf('{', StringComparison.Ordinal)..];
 
     private static Process Start(int ranks, string[] line) => Process.Start(new ProcessStartInfo("mpirun",
-        ["--allow-run-as-root", "--oversubscribe", "-x", "TERM=dumb", "-np", $"{ranks}", RepositoryPaths.Executable, .. line])
+        ["--allow-run-as-root", "--oversubscribe", "--mca", "odls_base_sigkill_timeout", "10", "-x", "TERM=dumb", "-np", $"{ranks}", RepositoryPaths.Executable, .. line])
     { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     private static NEngineResult Finish(Process process)
