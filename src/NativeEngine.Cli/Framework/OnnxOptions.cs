@@ -4,6 +4,7 @@ using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Evaluation;
 using NativeEngine.Formats;
+using NativeEngine.Model;
 using NativeEngine.Native;
 
 namespace NativeEngine.Cli;
