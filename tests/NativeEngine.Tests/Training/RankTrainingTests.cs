@@ -1,6 +1,5 @@
 using NativeEngine.Data;
 using NativeEngine.Native;
-using NativeEngine.Training;
 
 namespace NativeEngine.Tests.Training;
 
