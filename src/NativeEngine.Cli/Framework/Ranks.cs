@@ -10,7 +10,7 @@ namespace NativeEngine.Cli;
 internal sealed class Ranks
 {
     // How long a SIGTERM waits for a collective call to end: mpirun kills a second after it.
-    private static readonly TimeSpan _patience = TimeSpan.FromMilliseconds(400);
+    private static readonly TimeSpan _patience = TimeSpan.FromMilliseconds(250);
 
     private Ranks(RankGroup group) => Group = group;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using NativeEngine.Data;
+using NativeEngine.Formats;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Cli;
@@ -72,6 +73,42 @@ public sealed class MpiTrainTests : IDisposable
         Assert.Contains("there is no such file", result.StdErr, StringComparison.Ordinal);
     }
 
+    [FactWithMpi]
+    public void Select_TwoAndThreeRanks_PicksOfOneProcessToTheBit()
+    {
+        const int Columns = 5;
+        var random = new CounterRandom(9, RandomPurpose.Test);
+        int[] bounds = [0, 130, 210, 300];
+        float[] features = [.. Enumerable.Range(0, bounds[^1] * Columns).Select(i => (float)random.Normal((ulong)i))];
+        string[] sources = [.. Enumerable.Range(0, bounds[^1]).Select(i => i % 4 == 0 ? "small" : "large")];
+        Write("all", 0, bounds[^1]);
+        string[] line = ["--budget", "40", "--threads", "1", "--json"];
+        var one = NEngine.Run(["select", "--features", _folder.File("all.npy"), "--sources", _folder.File("all.txt"), "--algorithm", "sparse", .. line]).Expect(0).Json();
+        foreach (int ranks in new[] { 2, 3 })
+        {
+            for (int r = 0; r < ranks; r++)
+            {
+                Write($"part-{r}", bounds[r], r == ranks - 1 ? bounds[^1] : bounds[r + 1]);
+            }
+            using var process = Start(ranks, ["select", "--features", _folder.File("part-{rank}.npy"), "--sources", _folder.File("part-{rank}.txt"), .. line]);
+            using var json = JsonDocument.Parse(Document(Finish(process).Expect(0).StdOut));
+            foreach (string member in new[] { "n", "indices", "weights", "gains", "objective", "sources", "certificate" })
+            {
+                Assert.Equal(one.GetProperty(member).GetRawText(), json.RootElement.GetProperty(member).GetRawText());
+            }
+        }
+        using var same = Start(2, ["select", "--features", _folder.File("all.npy"), .. line]);
+        var refused = Finish(same);
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("the same file for every rank", refused.StdErr, StringComparison.Ordinal);
+
+        void Write(string name, int from, int to)
+        {
+            NpyWriter.WriteFloat32(_folder.File($"{name}.npy"), [to - from, Columns], features.AsSpan(from * Columns, (to - from) * Columns).ToArray());
+            File.WriteAllLines(_folder.File($"{name}.txt"), sources[from..to]);
+        }
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private string Data(int count)
@@ -104,7 +141,7 @@ public sealed class MpiTrainTests : IDisposable
     private static string Document(string stdout) => stdout[stdout.IndexOf('{', StringComparison.Ordinal)..];
 
     private static Process Start(int ranks, string[] line) => Process.Start(new ProcessStartInfo("mpirun",
-        ["--allow-run-as-root", "--oversubscribe", "-x", "TERM=dumb", "-np", $"{ranks}", RepositoryPaths.Executable, .. line])
+        ["--allow-run-as-root", "--oversubscribe", "--mca", "odls_base_sigkill_timeout", "10", "-x", "TERM=dumb", "-np", $"{ranks}", RepositoryPaths.Executable, .. line])
     { RedirectStandardOutput = true, RedirectStandardError = true })!;
 
     private static NEngineResult Finish(Process process)
