@@ -21,7 +21,8 @@ internal sealed unsafe class CudaDriver : IGpuDriver
     private readonly List<nint> _marks = [];
     private readonly int _device;
     private CudaStaging? _staging;
-    private nint _context, _stream;
+    private readonly nint _stream;
+    private nint _context;
     private int _marked;
     private string? _lost;
     private bool _disposed;

@@ -73,7 +73,17 @@ internal sealed class GpuArena(IGpuDriver driver) : IDisposable
         KeptBytes = 0;
     }
 
-    public void Dispose() => Trim();
+    /// <summary>Gives everything back, also what somebody still holds.</summary>
+    public void Dispose()
+    {
+        Trim();
+        foreach (nint block in _sizes.Keys)
+        {
+            driver.Free(block);
+        }
+        _sizes.Clear();
+        HeldBytes = 0;
+    }
 
     private static long Round(long bytes)
     {
