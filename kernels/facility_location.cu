@@ -51,7 +51,7 @@ KERNEL(facility_best)(
     c[t] = (int)j;
     BARRIER();
     for (int half_size = THREADS / 2; half_size > 0; half_size >>= 1) {
-        if (t < half_size && g[t + half_size] > g[t]) {
+        if (t < half_size && (g[t + half_size] > g[t] || (g[t + half_size] == g[t] && c[t + half_size] < c[t]))) {
             g[t] = g[t + half_size];
             c[t] = c[t + half_size];
         }

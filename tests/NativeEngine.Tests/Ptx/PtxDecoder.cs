@@ -11,7 +11,13 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
             case "ld" when op[1] == "param":
                 i.D = kernel.Register(o[0]);
                 i.A = kernel.Parameter(o[1].Trim('[', ']'));
-                i.Run = PtxKernel.WidthOf(type) == 8 ? &PtxLanes.Unary64<Copy64> : &PtxLanes.Unary32<Copy32>;
+                i.Run = (PtxKernel.WidthOf(type) == 8, IsWide(o[0]), type[0]) switch
+                {
+                    (true, _, _) => &PtxLanes.Unary64<Copy64>,
+                    (_, true, 's') => &PtxLanes.Lane1<int, long, ExtendS32>,
+                    (_, true, _) => &PtxLanes.Lane1<uint, ulong, ExtendU32>,
+                    _ => &PtxLanes.Unary32<Copy32>,
+                };
                 return;
             case "ld" or "st" or "atom" or "red":
                 Memory(ref i, op, o, type);
@@ -44,7 +50,7 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
         }
         if (type == "pred")
         {
-            (i.D, i.A) = (kernel.Register(o[0]), kernel.Register(o[1]));
+            (i.D, i.A) = (kernel.Register(o[0]), kernel.Read(o[1], type));
             i.B = o.Length > 2 ? kernel.Register(o[2]) : i.A;
             i.Run = op[0] switch
             {
@@ -66,6 +72,10 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
         {
             // Sources have half the width of the result.
             i.C = o.Length > 3 ? kernel.Read(o[3], "b64") : -1;
+        }
+        if (op[0] is "shl" or "shr")
+        {
+            i.B = kernel.Read(o[2], "u32");
         }
         i.Run = Arithmetic(op, type);
     }
@@ -273,7 +283,7 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
             registers[r] = load ? kernel.Register(names[r]) : kernel.Read(names[r], type);
         }
         (i.D, i.B, i.C, i.E) = (registers[0], registers[1], registers[2], registers[3]);
-        i.Wide = names[0][0] == '%' && names[0].Length > 2 && names[0][2] == 'd';
+        i.Wide = IsWide(names[0]);
         i.Run = load ? &PtxMemoryAccess.Load : &PtxMemoryAccess.Store;
     }
 
@@ -281,8 +291,7 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
     {
         bool unpack = o[0][0] == '{';
         string[] parts = o[unpack ? 0 : 1].Trim('{', '}').Split(',', StringSplitOptions.TrimEntries);
-        int Part(string name) => name == "tmp" ? -1 : unpack ? kernel.Register(name) : kernel.Read(name, "b32");
-        (i.B, i.C) = (Part(parts[0]), Part(parts[1]));
+        (i.B, i.C) = (Part(kernel, parts[0], unpack), Part(kernel, parts[1], unpack));
         if (unpack)
         {
             i.A = kernel.Read(o[1], type);
@@ -294,4 +303,9 @@ internal readonly unsafe struct PtxDecoder(PtxKernel kernel)
             i.Run = type == "b64" ? &PtxLanes.Pack64 : &PtxLanes.Pack32;
         }
     }
+
+    private static bool IsWide(string register) => register is ['%', _, 'd', ..];
+
+    private static int Part(PtxKernel kernel, string name, bool write) =>
+        name == "tmp" ? -1 : write ? kernel.Register(name) : kernel.Read(name, "b32");
 }

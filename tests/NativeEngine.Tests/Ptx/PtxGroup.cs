@@ -133,6 +133,11 @@ internal sealed unsafe class PtxGroup : IDisposable
         {
             return;
         }
+        if (width == 1)
+        {
+            *(uint*)(warp.Registers + register) = bits != 0 ? uint.MaxValue : 0;
+            return;
+        }
         for (int l = 0; l < 32; l++)
         {
             if (width == 8)

@@ -187,14 +187,12 @@ internal static unsafe class PtxLanes
         where T : IShift
     {
         ulong* d = (ulong*)(w.Registers + i.D), a = (ulong*)(w.Registers + i.A);
-        // The count has 32 bits; a literal was given a register of eight bytes a lane, whose low half comes first.
-        byte* count = w.Registers + i.B;
-        int stride = i.B == i.A || i.Wide ? 8 : 4;
+        uint* count = (uint*)(w.Registers + i.B);
         for (int l = 0; l < 32; l++)
         {
             if ((mask >> l & 1) != 0)
             {
-                d[l] = T.Do(a[l], (int)Math.Min(*(uint*)(count + (l * stride)), 64));
+                d[l] = T.Do(a[l], (int)Math.Min(count[l], 64));
             }
         }
     }
