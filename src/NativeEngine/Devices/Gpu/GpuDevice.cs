@@ -56,7 +56,11 @@ public sealed class GpuDevice : Device
     internal IGpuDriver Driver => _driver;
 
     /// <inheritdoc/>
-    public override void Synchronize() => _driver.Synchronize();
+    public override void Synchronize()
+    {
+        _driver.Synchronize();
+        ThrowIfFaulted();
+    }
 
     /// <inheritdoc/>
     public override void Dispose()
@@ -97,7 +101,11 @@ public sealed class GpuDevice : Device
             var part = destination.Slice(at, Math.Min(ElementsAtOnce, destination.Length - at));
             _driver.CopyOut(source.Buffer.Handle, (source.Offset + at) * sizeof(T), MemoryMarshal.AsBytes(part));
         }
+        ThrowIfFaulted();
     }
+
+    // Kernels note bad indices where they meet them; they are told when the host waits next.
+    private void ThrowIfFaulted() => (_own as GpuKernels)?.ThrowIfFaulted();
 
     /// <inheritdoc/>
     protected override nint TryAllocate(long bytes) => _arena.TryTake(bytes);

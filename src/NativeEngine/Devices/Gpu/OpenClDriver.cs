@@ -10,7 +10,7 @@ namespace NativeEngine.Devices.Gpu;
 /// </summary>
 internal sealed unsafe class OpenClDriver : IGpuDriver
 {
-    private const string BuildOptions = "-cl-std=CL1.2";
+    private const string BuildOptions = "-cl-std=CL1.2 -w";
 
     private readonly OpenClApi _api;
     private readonly Func<string, GpuModule> _modules;
