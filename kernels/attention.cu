@@ -10,13 +10,18 @@ DEVICE void score_tile(
 {
     int t = LID(), tx = SQUARE_X(t), ty = SQUARE_Y(t);
     UNROLL for (int i = 0; i < 16; i++) acc[i] = 0.0f;
+    f4 x = fetch4(a, t >> 2, 4 * (t & 3), a_rows, h, a_stride, aligned), y = fetch4(b, t >> 2, 4 * (t & 3), b_rows, h, b_stride, aligned);
     for (int c = 0; c < h; c += 16) {
-        f4 x = fetch4(a, t >> 2, c + 4 * (t & 3), a_rows, h, a_stride, aligned), y = fetch4(b, t >> 2, c + 4 * (t & 3), b_rows, h, b_stride, aligned);
         int at = 4 * (t & 3) * TILE_LD + (t >> 2);
         BARRIER();
         as[at] = x.x; as[at + TILE_LD] = x.y; as[at + 2 * TILE_LD] = x.z; as[at + 3 * TILE_LD] = x.w;
         bs[at] = y.x; bs[at + TILE_LD] = y.y; bs[at + 2 * TILE_LD] = y.z; bs[at + 3 * TILE_LD] = y.w;
         BARRIER();
+        if (c + 16 < h) {
+            // The next columns are on their way while these are multiplied.
+            x = fetch4(a, t >> 2, c + 16 + 4 * (t & 3), a_rows, h, a_stride, aligned);
+            y = fetch4(b, t >> 2, c + 16 + 4 * (t & 3), b_rows, h, b_stride, aligned);
+        }
         #pragma unroll 8
         for (int s = 0; s < 16; s++) {
             f4 v = SHARED4(as + s * TILE_LD + 4 * ty), w = SHARED4(bs + s * TILE_LD + 4 * tx);
@@ -44,11 +49,12 @@ DEVICE void weighted_rows(
     SHARED_PTR const float* ps, GLOBAL const float* x, i64 stride, i64 rows, int column, int h, int aligned, SHARED_PTR float* xs, float* acc)
 {
     int t = LID(), tx = SQUARE_X(t), ty = SQUARE_Y(t);
+    f4 y = fetch4(x, t >> 4, column + 4 * (t & 15), rows, h, stride, aligned);
     for (int r = 0; r < 64 && r < rows; r += 16) {
-        f4 y = fetch4(x, r + (t >> 4), column + 4 * (t & 15), rows, h, stride, aligned);
         BARRIER();
         SHARED4(xs + (t >> 4) * TILE_LD + 4 * (t & 15)) = y;
         BARRIER();
+        if (r + 16 < 64) y = fetch4(x, r + 16 + (t >> 4), column + 4 * (t & 15), rows, h, stride, aligned);
         #pragma unroll 8
         for (int s = 0; s < 16; s++) {
             f4 v = SHARED4((SHARED_PTR float*)ps + (r + s) * TILE_LD + 4 * ty), w = SHARED4(xs + s * TILE_LD + 4 * tx);

@@ -13,7 +13,7 @@ KERNEL(cross_entropy_blocks)(BUF(const float, logits), BUF(float, maxima), BUF(f
     i64 per_row = (classes + LOGIT_BLOCK - 1) / LOGIT_BLOCK, item = (i64)GRP(0) * 16 + (t >> 4), r = item / per_row, first = item % per_row * LOGIT_BLOCK;
     i64 count = r < rows ? MIN_OF(classes - first, LOGIT_BLOCK) : 0, at = r * classes + first;
     float most = LOWEST;
-    for (i64 i = lane; i < count; i += 16) {
+    UNROLL_4 for (i64 i = lane; i < count; i += 16) {
         float x = logits[at + i];
         most = x > most ? x : most;
     }
@@ -26,7 +26,7 @@ KERNEL(cross_entropy_blocks)(BUF(const float, logits), BUF(float, maxima), BUF(f
     BARRIER();
     // The last sixteen are filled up with -infinity, which adds less than 1e-36 to a sum of at least 1.
     float sum = 0.0f;
-    for (i64 i = lane; i < (count + 15) / 16 * 16; i += 16) sum += exp_f32((i < count ? logits[at + i] : NEGATIVE_INFINITY) - most);
+    UNROLL_4 for (i64 i = lane; i < (count + 15) / 16 * 16; i += 16) sum += exp_f32((i < count ? logits[at + i] : NEGATIVE_INFINITY) - most);
     s[t] = sum;
     BARRIER();
     if (lane == 0 && r < rows) {

@@ -55,6 +55,7 @@ KERNEL(sum_of_squares_blocks)(BUF(const float, x), i64 n, BUF(double, sums))
     int t = LID(), lane = t & 15;
     i64 block = (i64)GRP(0) * 16 + (t >> 4), first = block * 4096, count = MIN_OF(n - first, 4096);
     double sum = 0.0;
+    #pragma unroll 8
     for (i64 i = lane; i < count / 16 * 16; i += 16) {
         double v = (double)x[first + i];
         sum += v * v;
@@ -86,6 +87,7 @@ KERNEL(sum_of_squares_total)(BUF(const double, sums), i64 count, BUF(float, resu
         BARRIER();
         if (t == 0) {
             int have = (int)MIN_OF(count - first, THREADS);
+            #pragma unroll 8
             for (int i = 0; i < have; i++) total += s[i];
         }
         BARRIER();

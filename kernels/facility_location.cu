@@ -14,7 +14,7 @@ KERNEL(facility_gains)(BUF(const float, similarity), BUF(const float, best), BUF
     int t = LID();
     i64 j = GRP(0);
     double sum = 0.0;
-    for (i64 i = t; i < n; i += THREADS) {
+    UNROLL_4 for (i64 i = t; i < n; i += THREADS) {
         double gain = (double)similarity[j * n + i] - (double)best[i];
         sum += gain > 0.0 ? gain : 0.0;
     }

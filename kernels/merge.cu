@@ -8,7 +8,7 @@ KERNEL(weighted_sum)(BUF(const float, x), BUF(const double, weights), BUF(float,
     USE(float, y);
     EACH(n, aligned,
         double a = 0.0; double b = 0.0; double c = 0.0; double d = 0.0;
-        for (int k = 0; k < vectors; k++) {
+        UNROLL_4 for (int k = 0; k < vectors; k++) {
             double w = weights[k];
             f4 v = GLOBAL4((GLOBAL float*)x + k * stride + i);
             a += w * v.x; b += w * v.y; c += w * v.z; d += w * v.w;

@@ -11,7 +11,7 @@ KERNEL(rows_finite)(BUF(const float, x), BUF(int, finite), i64 d)
     if (LID() == 0) bad[0] = 0;
     BARRIER();
     u32 found = 0;
-    for (i64 c = LID(); c < d; c += THREADS) found |= (AS_U32(x[row * d + c]) & 0x7F800000u) == 0x7F800000u;
+    UNROLL_4 for (i64 c = LID(); c < d; c += THREADS) found |= (AS_U32(x[row * d + c]) & 0x7F800000u) == 0x7F800000u;
     if (found) ATOMIC_MAX(bad, 1u);
     BARRIER();
     if (LID() == 0) finite[row] = bad[0] == 0;

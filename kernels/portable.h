@@ -62,6 +62,7 @@
     #define MUL_HI_U32(a, b) __umulhi(a, b)
     #define ATOMIC_ADD(p, v) atomicAdd(p, v)
     #define ATOMIC_MAX(p, v) atomicMax(p, v)
+    #define SHARED_ADDRESS(p) ((u32)__cvta_generic_to_shared(p))
   #else // clang -x cuda -nocudainc -nocudalib
     #define __global__ __attribute__((global))
     #define __device__ __attribute__((device))
@@ -82,6 +83,7 @@
     #define MUL_HI_U32(a, b) ((u32)(((u64)(u32)(a) * (u32)(b)) >> 32))
     #define ATOMIC_ADD(p, v) ((u32)__nvvm_atom_add_gen_i((int*)(p), (int)(v)))
     #define ATOMIC_MAX(p, v) ((u32)__nvvm_atom_max_gen_ui((u32*)(p), (u32)(v)))
+    #define SHARED_ADDRESS(p) ((u32)(u64)(__attribute__((address_space(3))) void*)(p))
   #endif
   #define KERNEL(name) extern "C" __global__ __launch_bounds__(THREADS) void name
   #define DEVICE static inline __device__ __attribute__((always_inline))
@@ -98,6 +100,7 @@
 #define ALL4(E) E(x) E(y) E(z) E(w)
 // Loops over private arrays are unrolled, or the arrays go to memory.
 #define UNROLL _Pragma("unroll")
+#define UNROLL_4 _Pragma("unroll 4")
 #define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
 #define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
 
@@ -203,7 +206,7 @@ DEVICE float dot64(GLOBAL const float* a, GLOBAL const float* b, i64 count, int 
 {
     float sum = 0.0f;
     i64 i = 0;
-    for (; i + 64 <= count; i += 64) sum = FMA(a[i + lane], b[i + lane], sum);
+    UNROLL_4 for (; i + 64 <= count; i += 64) sum = FMA(a[i + lane], b[i + lane], sum);
     int l = lane & 15;
     if (lane < 16) {
         for (; i + 16 <= count; i += 16) sum = FMA(a[i + l], b[i + l], sum);

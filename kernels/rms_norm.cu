@@ -31,7 +31,7 @@ KERNEL(rms_norm_backward_input)(
     i64 r = (i64)GRP(0) * 8 + (t >> 5), at = r * columns, whole = columns / 32 * 32;
     float sum = 0.0f;
     if (r < rows) {
-        for (i64 j = lane; j < whole; j += 32) sum = FMA(dy[at + j] * weight[j], x[at + j], sum);
+        UNROLL_4 for (i64 j = lane; j < whole; j += 32) sum = FMA(dy[at + j] * weight[j], x[at + j], sum);
     }
     s[t] = sum;
     BARRIER();
@@ -69,6 +69,7 @@ KERNEL(rms_norm_backward_weight)(
         BARRIER();
         if (line == 0 && c < columns) {
             int have = (int)MIN_OF(rows - first, 64);
+            #pragma unroll 8
             for (int k = 0; k < have; k++) sum = FMA(a[k * 32 + lane], b[k * 32 + lane], sum);
         }
         BARRIER();

@@ -25,4 +25,39 @@ public class GpuKernelTests
             run.AssertSameBits(KernelRun.On(cpu, row, size), "from the CPU");
         }
     }
+
+    /// <summary>
+    /// The tensor cores against the portable product of the rounded operands: both add exact products in float32, in different orders, so they
+    /// differ by some roundings of a sum of up to 443 terms of size 1.
+    /// </summary>
+    [Theory]
+    [InlineData("matmul_nn")]
+    [InlineData("matmul_nt")]
+    [InlineData("matmul_tn_add")]
+    [InlineData("matmul_tt")]
+    public void MatMul_BFloat16_MatchesThePortableKernelOnRoundedOperands(string name)
+    {
+        var row = KernelTable.All.Single(r => r.Name == name);
+        var rounded = row with { Arguments = [.. row.Arguments.Select(a => a.Name == "c" ? a : a with { Floats = (size, random) => Array.ConvertAll(a.Floats!(size, random), RoundToBFloat16) })] };
+        var driver = new InterpretedDriver();
+        using var portable = new GpuDevice(new InterpretedDriver(), d => new GpuKernels(d));
+        using var tensor = new GpuDevice(driver, d => new GpuKernels(d) { Precision = MatMulPrecision.BFloat16 });
+        KernelSize[] sizes = [new(("m", 16), ("n", 16), ("k", 16)), new(("m", 129), ("n", 67), ("k", 33)), new(("m", 31), ("n", 130), ("k", 443)), new(("m", 256), ("n", 257), ("k", 96))];
+        foreach (var size in sizes)
+        {
+            float[] got = KernelRun.On(tensor, row, size).Floats["c"], want = KernelRun.On(portable, rounded, size).Floats["c"];
+            for (int i = 0; i < want.Length; i++)
+            {
+                Assert.True(Math.Abs(got[i] - want[i]) <= 2e-5 * (1 + Math.Abs(want[i])), $"{name} {size} c[{i}]: got {got[i]:R}, expected {want[i]:R}");
+            }
+        }
+        Assert.Equal(sizes.Length, driver.Launches["tensor_matmul"]);
+        Assert.Equal(2 * sizes.Length, driver.Launches["tensor_round"]);
+    }
+
+    private static float RoundToBFloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000);
+    }
 }

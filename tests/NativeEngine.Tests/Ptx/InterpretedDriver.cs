@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Tests.Ptx;
@@ -9,12 +8,9 @@ namespace NativeEngine.Tests.Ptx;
 /// </summary>
 internal sealed class InterpretedDriver(Func<string, string>? edit = null) : IGpuDriver
 {
-    private static readonly ConcurrentDictionary<string, Dictionary<string, PtxKernel>> _parsed = new();
-
     private readonly PtxMemory _memory = new();
     private readonly Dictionary<string, PtxKernel> _kernels = [];
-    private readonly List<string> _order = [];
-    private readonly Dictionary<string, ConcurrentBag<PtxGroup>> _idle = [];
+    private PtxLauncher? _launcher;
 
     public string Name => "interpreted";
 
@@ -48,13 +44,10 @@ internal sealed class InterpretedDriver(Func<string, string>? edit = null) : IGp
     {
         if (!_kernels.ContainsKey(kernelName))
         {
-            var module = GpuModules.Ptx(kernelName);
-            var kernels = edit is null ? _parsed.GetOrAdd(module.Name, _ => PtxKernel.Parse(module.Text)) : PtxKernel.Parse(edit(module.Text));
-            _kernels[kernelName] = kernels[kernelName];
-            _idle[kernelName] = [];
-            _order.Add(kernelName);
+            string text = GpuModules.Ptx(kernelName).Text;
+            _kernels[kernelName] = (edit is null ? PtxLauncher.Kernels(text) : PtxKernel.Parse(edit(text)))[kernelName];
         }
-        return new GpuFunction(kernelName, _order.IndexOf(kernelName) + 1);
+        return new GpuFunction(kernelName, 1);
     }
 
     public void Launch(GpuFunction function, int groupsX, int groupsY, int groupsZ, int threads, ReadOnlySpan<GpuArgument> arguments)
@@ -63,38 +56,8 @@ internal sealed class InterpretedDriver(Func<string, string>? edit = null) : IGp
         Assert.InRange(groupsY, 1, 65_535);
         Assert.InRange(groupsZ, 1, 65_535);
         Launches[function.Name] = Launches.GetValueOrDefault(function.Name) + 1;
-        long[] parameters = Parameters(kernel, arguments);
-        long count = (long)groupsX * groupsY * groupsZ;
-        var idle = _idle[function.Name];
-        if (count == 1)
-        {
-            var group = Take();
-            group.Run(0, 0, 0);
-            idle.Add(group);
-            return;
-        }
-        try
-        {
-            Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, Take, (g, _, group) =>
-            {
-                group.Run((int)(g % groupsX), (int)(g / groupsX % groupsY), (int)(g / groupsX / groupsY));
-                return group;
-            }, idle.Add);
-        }
-        catch (AggregateException errors)
-        {
-            throw errors.InnerExceptions[0];
-        }
-
-        PtxGroup Take()
-        {
-            if (!idle.TryTake(out var group))
-            {
-                group = new PtxGroup(kernel, _memory, threads);
-            }
-            group.Prepare(parameters, groupsX, groupsY, groupsZ);
-            return group;
-        }
+        _launcher ??= new PtxLauncher(_memory);
+        _launcher.Launch(kernel, Parameters(kernel, arguments), groupsX, groupsY, groupsZ, threads);
     }
 
     public void Synchronize()
@@ -103,11 +66,7 @@ internal sealed class InterpretedDriver(Func<string, string>? edit = null) : IGp
 
     public void Dispose()
     {
-        foreach (var group in _idle.Values.SelectMany(bag => bag))
-        {
-            group.Dispose();
-        }
-        _idle.Clear();
+        _launcher?.Dispose();
         _memory.Dispose();
     }
 

@@ -18,9 +18,15 @@ internal sealed unsafe class PtxMemory : IDisposable
         NativeMemory.Clear(memory, (nuint)(bytes + (2 * Gap)));
         nint handle = (nint)(memory + Gap);
         _memoryOf.Add(handle, (nint)memory);
-        _blocks = [.. _blocks.Append(((long)handle, (long)handle + bytes)).Order()];
+        Add(handle, bytes);
         return handle;
     }
+
+    /// <summary>Makes a block known that somebody else owns.</summary>
+    public void Add(long address, long bytes) => _blocks = [.. _blocks.Append((address, address + bytes)).Order()];
+
+    /// <summary>Forgets a block of <see cref="Add"/>.</summary>
+    public void Remove(long address) => _blocks = [.. _blocks.Where(b => b.First != address)];
 
     public void Free(nint handle)
     {
@@ -28,7 +34,7 @@ internal sealed unsafe class PtxMemory : IDisposable
         {
             throw new PtxFaultException($"free of {handle:X}, which is not allocated");
         }
-        _blocks = [.. _blocks.Where(b => b.First != handle)];
+        Remove(handle);
         NativeMemory.AlignedFree((void*)memory);
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace NativeEngine.Tests.Ptx;
 
 /// <summary>
@@ -26,12 +28,17 @@ internal sealed unsafe class PtxWarp(PtxGroup group, int firstThread, byte* regi
 
     public int WaitingAt { get; private set; }
 
-    public int Place => _place;
+    /// <summary>Copies to shared memory that are on their way: those since the last commit, and the groups before.</summary>
+    public List<(int Lane, long To, Vector128<byte> Data)> Copies { get; set; } = [];
+
+    public List<List<(int Lane, long To, Vector128<byte> Data)>> CopyGroups { get; } = [];
 
     public void Start(uint lanes)
     {
         (_apartCount, _place, _limit) = (0, 0, int.MaxValue);
         (_active, _waiting, Exited, WaitingAt) = (lanes, 0, ~lanes, -1);
+        Copies.Clear();
+        CopyGroups.Clear();
     }
 
     /// <summary>All that wait go on.</summary>

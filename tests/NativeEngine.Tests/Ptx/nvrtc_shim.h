@@ -18,4 +18,5 @@ GIVEN unsigned __float_as_uint(float f) { return __builtin_bit_cast(unsigned, f)
 GIVEN unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)(((unsigned long long)a * b) >> 32); }
 GIVEN unsigned atomicAdd(unsigned* p, unsigned v) { return (unsigned)__nvvm_atom_add_gen_i((int*)p, (int)v); }
 GIVEN unsigned atomicMax(unsigned* p, unsigned v) { return __nvvm_atom_max_gen_ui(p, v); }
+GIVEN unsigned long long __cvta_generic_to_shared(const void* p) { return (unsigned long long)(__attribute__((address_space(3))) const void*)p; }
 #undef GIVEN

@@ -5,8 +5,8 @@ namespace NativeEngine.Devices.Gpu;
 /// <summary>
 /// A GPU behind a driver (CUDA, OpenCL): one queue, kernels and copies in order on it, memory through a caching arena. A call returns when the
 /// work is issued; <see cref="Device.Download{T}(Tensor{T}, Span{T})"/> and <see cref="Device.Synchronize"/> wait. The first error of the driver ends the device:
-/// every later call is refused with DeviceUnavailable and that first error. Results have the same bits in every run on one device; between devices
-/// and the CPU they differ by rounding (docs/gpu.md says how much).
+/// every later call is refused with DeviceUnavailable and that first error. Results have the bits of the CPU where the
+/// device's arithmetic is IEEE's (docs/gpu.md).
 /// </summary>
 public sealed class GpuDevice : Device
 {

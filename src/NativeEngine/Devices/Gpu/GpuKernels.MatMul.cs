@@ -1,7 +1,21 @@
 namespace NativeEngine.Devices.Gpu;
 
+/// <summary>What a matrix product multiplies; it always adds in float32.</summary>
+internal enum MatMulPrecision
+{
+    /// <summary>Float32, with the bits of the CPU.</summary>
+    Float32,
+    /// <summary>Operands rounded to bfloat16, on tensor cores.</summary>
+    BFloat16,
+}
+
 internal sealed partial class GpuKernels
 {
+    private const long TensorTile = 128, TensorLeast = 16;
+
+    /// <summary>How <see cref="MatMul"/> computes. BFloat16 needs CUDA; its results differ from the CPU's by the rounding of the operands.</summary>
+    public MatMulPrecision Precision { get; init; }
+
     /// <summary>Groups that keep a large card busy: the largest square that still gives so many is the fastest.</summary>
     private const long EnoughGroups = 200;
 
@@ -11,6 +25,11 @@ internal sealed partial class GpuKernels
         long n = transposeB ? b.Rows : b.RowLength, kb = transposeB ? b.RowLength : b.Rows;
         Require.That(k == kb && c.Rows == m && c.RowLength == n,
             $"matmul: op(A) is {m} x {k} (A {a.Shape}), op(B) is {kb} x {n} (B {b.Shape}), C is {c.Shape}");
+        if (Precision == MatMulPrecision.BFloat16 && m >= TensorLeast && n >= TensorLeast && k >= TensorLeast)
+        {
+            TensorMatMul(a, transposeA, b, transposeB, accumulate, c, m, n, k);
+            return;
+        }
         int square = Square(m, n);
         Run($"matmul_{square}", Groups(m, square) * Groups(n, square),
             Of(a), Of(transposeA ? 1 : a.RowLength), Of(transposeA ? a.RowLength : 1), Of(b), Of(transposeB ? b.RowLength : 1), Of(transposeB ? 1 : b.RowLength),
@@ -28,6 +47,29 @@ internal sealed partial class GpuKernels
             Run("segmented_matmul", Groups(o, 64) * Groups(i, 64), Math.Min(MostAtOnce, segments - first), 1,
                 Of(a), Of(b), Of(offsets), Of(c), Of(o), Of(i), Of(a.Rows), Of(first), Flag(Aligned(o, a) && Aligned(i, b)),
                 Status(Slot.Segments, $"segmented matmul: the offsets of segment @ do not ascend within 0..{a.Rows}"), Of(Slot.Segments));
+        }
+    }
+
+    /// <summary>Both operands are rounded into rows of k, padded with zeros to whole tiles; scratch: 2 bytes an element.</summary>
+    private void TensorMatMul(
+        Tensor<float> a, bool transposeA, Tensor<float> b, bool transposeB, bool accumulate, Tensor<float> c, long m, long n, long k)
+    {
+        long rows = Groups(m, TensorTile) * TensorTile, columns = Groups(n, TensorTile) * TensorTile, steps = Groups(k, 64) * 64;
+        var scratch = Scratch(2 * rows * steps, 2 * columns * steps);
+        Round(a, transposeA ? 1 : a.RowLength, transposeA ? a.RowLength : 1, m, rows, scratch[0]);
+        Round(b, transposeB ? b.RowLength : 1, transposeB ? 1 : b.RowLength, n, columns, scratch[1]);
+        Run("tensor_matmul", rows / TensorTile * (columns / TensorTile), scratch[0], scratch[1], Of(c), Of(m), Of(n), Of(steps), Flag(accumulate));
+
+        void Round(Tensor<float> x, long rowStride, long stepStride, long count, long padded, GpuArgument to)
+        {
+            // 32 rows a group, 65,535 groups a launch.
+            const long Most = 65_535 * 32;
+            for (long first = 0; first < padded; first += Most)
+            {
+                var part = GpuArgument.Buffer(x.Buffer.Handle, (x.Offset + (first * rowStride)) * sizeof(float));
+                Run("tensor_round", steps / 64, Math.Min(Most, padded - first) / 32, 1,
+                    part, Of(rowStride), Of(stepStride), Of(count - first), Of(k), GpuArgument.Buffer((nint)to.Bits, to.ByteOffset + (2 * first * steps)), Of(steps));
+            }
         }
     }
 
