@@ -130,19 +130,6 @@ internal sealed class SelectVerb : Verb
         return options;
     }
 
-<<<<<<< HEAD
-    /// <summary>Rows whose n x n matrix fits beside the features and a copy of them; past 32768 lists of neighbours are quicker and as good.</summary>
-    private int ExactLimit(VerbContext context, FeatureFile features)
-    {
-        const long Most = 32_768;
-        long copies = 1 + (context.Get(_adam) ? 1 : 0) + (context.Get(_sources) is not null || context.Need(_top) > 0 ? 1 : 0);
-        long packed = context.IsOnGpu ? 0 : CpuDevice.SimilarityScratch(features.Rows, features.Columns, context.Threads.Count);
-        long left = context.MaxMemory - (copies * features.Rows * features.Columns * sizeof(float)) - packed;
-        return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
-    }
-
-=======
->>>>>>> main
     private static void RequireFits(VerbContext context, SelectionOptions options, SelectionMemory need)
     {
         long bytes = context.IsOnGpu ? need.DeviceBytes : need.ProcessBytes;
