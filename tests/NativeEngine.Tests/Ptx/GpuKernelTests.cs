@@ -75,6 +75,15 @@ public class GpuKernelTests
         Assert.Equal(2 * sizes.Length, driver.Launches["tensor_round"]);
     }
 
+    [Fact]
+    public void Parse_Precision_OnlyWhatTheDeviceCan()
+    {
+        Assert.Equal(MatMulPrecision.Float32, MatMulPrecisions.Parse(null, "opencl:0.0"));
+        Assert.Equal(MatMulPrecision.BFloat16, MatMulPrecisions.Parse(" BF16 ", "cuda:1"));
+        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("bf16", "opencl:0.0")).Kind);
+        Assert.Contains("\"half\"; it may be float32 or bf16", Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("half", "cuda:0")).Message, StringComparison.Ordinal);
+    }
+
     private static float RoundToBFloat16(float value)
     {
         uint bits = BitConverter.SingleToUInt32Bits(value);

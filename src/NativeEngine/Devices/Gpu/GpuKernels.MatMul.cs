@@ -1,14 +1,5 @@
 namespace NativeEngine.Devices.Gpu;
 
-/// <summary>What a matrix product multiplies; it always adds in float32.</summary>
-internal enum MatMulPrecision
-{
-    /// <summary>Float32, with the bits of the CPU.</summary>
-    Float32,
-    /// <summary>Operands rounded to bfloat16, on tensor cores.</summary>
-    BFloat16,
-}
-
 internal sealed partial class GpuKernels
 {
     private const long TensorTile = 128, TensorLeast = 16;
