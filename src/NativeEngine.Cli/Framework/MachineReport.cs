@@ -10,7 +10,7 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
     private readonly string _temporary = Path.GetTempPath();
     private readonly string? _temporaryProblem = WriteProblem(Path.GetTempPath());
 
-    private readonly (string? Description, string? Problem) _cpu = OpenCpu(context);
+    private readonly DeviceReport _devices = new(context);
     private readonly OnnxRuntimeLibrary _onnxRuntime = OnnxRuntimeLibrary.Find(ortLib);
 
     private static string? Forced => Environment.GetEnvironmentVariable("NENGINE_SIMD") is { Length: > 0 } value ? value : null;
@@ -22,9 +22,7 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         Line(text, "system", BuildFacts.System);
         Line(text, "simd", $"{BuildFacts.Simd} registers");
         Line(text, "", $"NENGINE_SIMD: {Forced ?? "not set"}");
-        Line(text, "devices", _cpu.Description ?? $"cpu: unavailable: {_cpu.Problem}");
-        Line(text, "", "cuda: not in this build");
-        Line(text, "", "opencl: not in this build");
+        _devices.WriteText((name, value) => Line(text, name, value));
         Line(text, "threads", $"{context.Threads.Count} (from {context.Threads.Source}; {Environment.ProcessorCount} processors)");
         Line(text, "cpu quota", context.Limits.Processors is { } share ? FormattableString.Invariant($"{share:0.##} processors (cgroup)") : "none");
         Line(text, "memory", ByteSize.Format(_memory.Total) + (_memory.Available is { } free ? $", {ByteSize.Format(free)} available now" : ""));
@@ -47,11 +45,7 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         json.WriteString("system", BuildFacts.System);
         json.WriteString("simd", BuildFacts.Simd);
         json.WriteString("simd_forced", Forced);
-        json.WriteStartArray("devices");
-        Device(json, "cpu", _cpu.Problem is null, _cpu.Problem ?? _cpu.Description);
-        Device(json, "cuda", false, "not in this build");
-        Device(json, "opencl", false, "not in this build");
-        json.WriteEndArray();
+        _devices.WriteJson(json);
         json.WriteStartObject("threads");
         json.WriteNumber("count", context.Threads.Count);
         json.WriteString("source", context.Threads.Source);
@@ -92,15 +86,6 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         json.WriteNumber("seed", context.Seed);
     }
 
-    private static void Device(Utf8JsonWriter json, string name, bool available, string? detail)
-    {
-        json.WriteStartObject();
-        json.WriteString("name", name);
-        json.WriteBoolean("available", available);
-        json.WriteString("detail", detail);
-        json.WriteEndObject();
-    }
-
     private static void Number(Utf8JsonWriter json, string name, double? value)
     {
         if (value is { } number)
@@ -114,19 +99,6 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
     }
 
     private static void Line(TextWriter text, string name, string value) => text.WriteLine($"{name,-14}{value}");
-
-    private static (string? Description, string? Problem) OpenCpu(VerbContext context)
-    {
-        try
-        {
-            using var device = context.OpenDevice();
-            return (device.Description, null);
-        }
-        catch (EngineException error)
-        {
-            return (null, error.Message);
-        }
-    }
 
     private static string? WriteProblem(string folder)
     {

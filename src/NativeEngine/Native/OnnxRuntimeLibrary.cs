@@ -2,11 +2,6 @@ using System.Runtime.InteropServices;
 
 namespace NativeEngine.Native;
 
-/// <summary>A place where a library was looked for, and what came of it.</summary>
-/// <param name="Path">A file, a folder, or a bare name for the system's loader.</param>
-/// <param name="Outcome">"loaded", or why not.</param>
-public readonly record struct LibraryAttempt(string Path, string Outcome);
-
 /// <summary>
 /// Finds the ONNX Runtime library at run time; nothing is linked. A named one (an option, else the environment variable
 /// <see cref="Variable"/>; a file, or a folder that holds it) is the only one tried. Otherwise, in this order: the program's folder, its
