@@ -63,6 +63,7 @@
     #define ATOMIC_ADD(p, v) atomicAdd(p, v)
     #define ATOMIC_MAX(p, v) atomicMax(p, v)
     #define SHARED_ADDRESS(p) ((u32)__cvta_generic_to_shared(p))
+    typedef float4 f4;
   #else // clang -x cuda -nocudainc -nocudalib
     #define __global__ __attribute__((global))
     #define __device__ __attribute__((device))
@@ -83,12 +84,12 @@
     #define MUL_HI_U32(a, b) ((u32)(((u64)(u32)(a) * (u32)(b)) >> 32))
     #define ATOMIC_ADD(p, v) ((u32)__nvvm_atom_add_gen_i((int*)(p), (int)(v)))
     #define ATOMIC_MAX(p, v) ((u32)__nvvm_atom_max_gen_ui((u32*)(p), (u32)(v)))
+    typedef float f4 __attribute__((ext_vector_type(4)));
     #define SHARED_ADDRESS(p) ((u32)(u64)(__attribute__((address_space(3))) void*)(p))
   #endif
   #define KERNEL(name) extern "C" __global__ __launch_bounds__(THREADS) void name
   #define DEVICE static inline __device__ __attribute__((always_inline))
   #define SHARED __shared__ __attribute__((aligned(16)))
-  struct __attribute__((aligned(16))) f4 { float x, y, z, w; };
 #endif
 
 // A tensor is two parameters, base pointer and offset in bytes; USE puts them together (OpenCL buffers have no address on the host).

@@ -46,12 +46,12 @@ DEVICE void tensor_load(u32 shared, GLOBAL const u16* from, i64 k, i64 k0)
     UNROLL for (int u = 0; u < 2; u++) {
         int at = u * THREADS + t, row = at >> 2, piece = at & 3;
         GLOBAL const u16* source = from + row * k + k0 + piece * 8;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(shared + tensor_place(row, piece)), "l"(source));
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"(shared + tensor_place(row, piece)), "l"(source) : "memory");
     }
 }
 
 #define LDMATRIX4(r0, r1, r2, r3, address) \
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r0), "=r"(r1), "=r"(r2), "=r"(r3) : "r"(address))
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r0), "=r"(r1), "=r"(r2), "=r"(r3) : "r"(address) : "memory")
 
 #define MMA(d, a, b0, b1) \
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
@@ -80,11 +80,11 @@ KERNEL(tensor_matmul)(BUF(const u16, a), BUF(const u16, b), BUF(float, c), i64 m
             tensor_load(base + s * stage_bytes, a_tile, k, s * TENSOR_STEP);
             tensor_load(base + s * stage_bytes + b_part, b_tile, k, s * TENSOR_STEP);
         }
-        asm volatile("cp.async.commit_group;" ::);
+        asm volatile("cp.async.commit_group;" ::: "memory");
     }
     int read = 0, write = TENSOR_STAGES - 1;
     for (i64 step = 0; step < steps; step++) {
-        asm volatile("cp.async.wait_group %0;" :: "n"(TENSOR_STAGES - 2));
+        asm volatile("cp.async.wait_group %0;" :: "n"(TENSOR_STAGES - 2) : "memory");
         BARRIER();
         // The buffer that all threads have just left.
         if (step + TENSOR_STAGES - 1 < steps) {
@@ -92,7 +92,7 @@ KERNEL(tensor_matmul)(BUF(const u16, a), BUF(const u16, b), BUF(float, c), i64 m
             tensor_load(base + write * stage_bytes, a_tile, k, k0);
             tensor_load(base + write * stage_bytes + b_part, b_tile, k, k0);
         }
-        asm volatile("cp.async.commit_group;" ::);
+        asm volatile("cp.async.commit_group;" ::: "memory");
         u32 at = base + read * stage_bytes;
         UNROLL for (int kk = 0; kk < 2; kk++) {
             u32 x[4][4], y[2][4];

@@ -26,6 +26,26 @@ public class GpuKernelTests
         }
     }
 
+    [Theory]
+    [InlineData("matmul_nn", 128)]
+    [InlineData("matmul_nn", 64)]
+    [InlineData("matmul_nt", 128)]
+    [InlineData("matmul_tn_add", 128)]
+    [InlineData("matmul_tn_add", 64)]
+    [InlineData("matmul_tt", 64)]
+    public void MatMul_EverySquare_BitsOfTheCpu(string name, int square)
+    {
+        var row = KernelTable.All.Single(r => r.Name == name);
+        using var cpu = new CpuDevice(threads: 1);
+        var driver = new InterpretedDriver();
+        using var device = new GpuDevice(driver, d => new GpuKernels(d) { FixedSquare = square });
+        foreach (var size in row.TestSizes)
+        {
+            KernelRun.On(device, row, size).AssertSameBits(KernelRun.On(cpu, row, size), $"from the CPU in squares of {square}");
+        }
+        Assert.Equal([$"matmul_{square}"], driver.Launches.Keys);
+    }
+
     /// <summary>
     /// The tensor cores against the portable product of the rounded operands: both add exact products in float32, in different orders, so they
     /// differ by some roundings of a sum of up to 443 terms of size 1.
@@ -53,6 +73,15 @@ public class GpuKernelTests
         }
         Assert.Equal(sizes.Length, driver.Launches["tensor_matmul"]);
         Assert.Equal(2 * sizes.Length, driver.Launches["tensor_round"]);
+    }
+
+    [Fact]
+    public void Parse_Precision_OnlyWhatTheDeviceCan()
+    {
+        Assert.Equal(MatMulPrecision.Float32, MatMulPrecisions.Parse(null, "opencl:0.0"));
+        Assert.Equal(MatMulPrecision.BFloat16, MatMulPrecisions.Parse(" BF16 ", "cuda:1"));
+        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("bf16", "opencl:0.0")).Kind);
+        Assert.Contains("\"half\"; it may be float32 or bf16", Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("half", "cuda:0")).Message, StringComparison.Ordinal);
     }
 
     private static float RoundToBFloat16(float value)

@@ -10,7 +10,7 @@ public class PlantedFaultTests
 {
     [Theory]
     [InlineData("rms_norm", "rms_norm")]
-    [InlineData("matmul_nn", "matmul_64")]
+    [InlineData("matmul_nn", "matmul_32")]
     [InlineData("similarity_l1", "distance_l1")]
     [InlineData("top_k", "topk_write")]
     public void Launch_ABarrierRemoved_IsARace(string row, string kernel)

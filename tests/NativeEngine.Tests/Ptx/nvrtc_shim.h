@@ -5,6 +5,7 @@
 #define __shared__ __attribute__((shared))
 #define __launch_bounds__(...) __attribute__((launch_bounds(__VA_ARGS__)))
 #include <__clang_cuda_builtin_vars.h>
+struct __attribute__((aligned(16))) float4 { float x, y, z, w; };
 #define GIVEN static __device__ inline __attribute__((always_inline))
 GIVEN float fabsf(float x) { return __builtin_fabsf(x); }
 GIVEN float fminf(float a, float b) { return __builtin_fminf(a, b); }

@@ -57,5 +57,6 @@ public abstract class GpuBackend
 
     private protected abstract IGpuDriver OpenDriver(GpuInfo device);
 
-    private static IKernels MakeKernels(IGpuDriver driver) => new GpuKernels(driver);
+    private static IKernels MakeKernels(IGpuDriver driver) =>
+        new GpuKernels(driver) { Precision = MatMulPrecisions.Parse(Environment.GetEnvironmentVariable(MatMulPrecisions.Variable), driver.Name) };
 }

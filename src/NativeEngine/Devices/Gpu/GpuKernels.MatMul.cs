@@ -1,20 +1,14 @@
 namespace NativeEngine.Devices.Gpu;
 
-/// <summary>What a matrix product multiplies; it always adds in float32.</summary>
-internal enum MatMulPrecision
-{
-    /// <summary>Float32, with the bits of the CPU.</summary>
-    Float32,
-    /// <summary>Operands rounded to bfloat16, on tensor cores.</summary>
-    BFloat16,
-}
-
 internal sealed partial class GpuKernels
 {
     private const long TensorTile = 128, TensorLeast = 16;
 
     /// <summary>How <see cref="MatMul"/> computes. BFloat16 needs CUDA; its results differ from the CPU's by the rounding of the operands.</summary>
     public MatMulPrecision Precision { get; init; }
+
+    /// <summary>128, 64 or 32 takes squares of this size whatever the product's; 0 chooses.</summary>
+    public int FixedSquare { get; init; }
 
     /// <summary>Groups that keep a large card busy: the largest square that still gives so many is the fastest.</summary>
     private const long EnoughGroups = 200;
@@ -74,8 +68,12 @@ internal sealed partial class GpuKernels
     }
 
     /// <summary>Rows and columns of C a group makes: 128, 64 or 32. The bits do not depend on it.</summary>
-    private static int Square(long m, long n)
+    private int Square(long m, long n)
     {
+        if (FixedSquare != 0)
+        {
+            return FixedSquare;
+        }
         foreach (int square in new[] { 128, 64 })
         {
             if (Math.Min(m, n) > square / 2 && Groups(m, square) * Groups(n, square) >= EnoughGroups)
