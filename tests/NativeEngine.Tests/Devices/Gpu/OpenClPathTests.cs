@@ -4,7 +4,6 @@ using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 using NativeEngine.Model;
-using NativeEngine.Tests.Formats;
 using NativeEngine.Tests.Support;
 using NativeEngine.Tests.Training;
 using NativeEngine.Training;
