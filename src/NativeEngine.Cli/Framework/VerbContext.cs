@@ -68,6 +68,12 @@ internal sealed class VerbContext
     /// </summary>
     public string? ResumeHint { get; set; }
 
+    /// <summary>Set by a verb that works with other processes: hears of the exit code after a failure was reported.</summary>
+    public Action<int>? OnFailure { get; set; }
+
+    /// <summary>The signal that came first, or null.</summary>
+    public string? Signal => _interrupts.Received;
+
     /// <summary>The value of an option or argument, null when it was left out and has no default.</summary>
     public T? Get<T>(Option<T> option) => _parse.GetValue(option);
 
