@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NativeEngine.Devices;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
 
@@ -106,7 +107,7 @@ internal sealed class VerbContext
     public Device OpenDevice(Func<IKernels, IKernels>? decorate = null)
     {
         Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
-        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, Talk, decorate);
+        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, new DeviceTalk(Talk.Detail, Talk.Info, Talk.Warn), decorate);
     }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>
