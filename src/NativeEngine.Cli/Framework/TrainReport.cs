@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using NativeEngine.Cli.Verbs;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Training;
@@ -17,9 +18,8 @@ internal static class TrainReport
         {
             Restore(context, trainer, settings);
         }
-        string manifest = Path.Combine(output.Path, "run.json");
-        string[] command = Environment.GetCommandLineArgs();
-        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs);
+        var manifest = new RunManifest(Path.Combine(output.Path, RunManifest.FileName), Environment.GetCommandLineArgs(), settings.Options, model.Model.Device, inputs);
+        manifest.Write();
         RunResult result;
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
@@ -39,8 +39,9 @@ internal static class TrainReport
             result = run.Run(context.Cancellation);
         }
         model.Save(output.Path, type, context.Cancellation);
-        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs, json => WriteResult(json, result, output.Path));
+        manifest.Write(Made(output.Path), json => WriteResult(json, result, output.Path));
         output.Keep();
+        ReportOutput.Write(context, ReportVerb.OfRun(context, output.Path), output.Path);
         context.Result.Write(text => WriteText(text, result, output.Path), json => WriteResult(json, result, output.Path));
         return 0;
     }
@@ -63,6 +64,13 @@ internal static class TrainReport
                 json.WriteNumber("peak_bytes", plan.Total);
                 json.WriteNumber("peak_activation_bytes", plan.Activations);
             });
+
+    // The weights (or their shards and the index), the adapter, configuration and tokenizer, and the metrics.
+    private static IEnumerable<string> Made(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+        .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
+        .Where(name => !name.StartsWith("checkpoint-", StringComparison.Ordinal) && name != RunManifest.FileName && Path.GetExtension(name) is ".safetensors" or ".json" or ".jsonl")
+        .Where(name => !name.StartsWith("report", StringComparison.Ordinal))
+        .Order(StringComparer.Ordinal);
 
     private static void Restore(VerbContext context, Trainer trainer, RunSettings settings)
     {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
+using NativeEngine.Reporting;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -11,17 +12,19 @@ internal sealed class EvalVerb : Verb
     private readonly Option<string> _data = Opt.RequiredText("--data", "E.jsonl", "The examples; - is stdin.");
     private readonly Option<string?> _adapter = Opt.MaybeText("--adapter", "DIR", "A LoRA adapter to put on the model.");
     private readonly Option<string> _engine = Opt.Choice("--engine", "What computes the losses.", "native");
+    private readonly ReportOutput _report = new();
     private readonly DataInput _fields = new();
 
     public EvalVerb()
         : base("eval", "Measures perplexity per source.", "nengine eval --model runs/first --data valid.jsonl --json")
     {
-        Add("options", _model, _data, _adapter, _engine);
+        Add("options", _model, _data, _adapter, _engine, _report.Option);
         Add("data", _fields.Options);
     }
 
     public override int Run(VerbContext context)
     {
+        string? report = _report.Check(context);
         using var device = context.OpenDevice();
         using var model = new OpenModel(context.Need(_model), context.Get(_adapter), device, context.Cancellation);
         var data = _fields.Load(context, context.Need(_data), model.Tokenizer, DatasetOptions.Evaluation(model.Config.ContextLength));
@@ -42,6 +45,10 @@ internal sealed class EvalVerb : Verb
         using (var progress = context.Progress("scoring", data.Count, "examples"))
         {
             result = new PerplexityEvaluator(model.Model).Evaluate(data, (done, _) => progress.Report(done), context.Cancellation);
+        }
+        if (report is not null)
+        {
+            ReportOutput.Write(context, EvaluationPage.Of(result, context.Need(_model), context.Need(_data), ReportOutput.Origin(device.Description)), report);
         }
         context.Result.Write(text => EvaluationReport.WriteText(text, result), json => EvaluationReport.WriteJson(json, result));
         return 0;

@@ -46,6 +46,7 @@ internal sealed class TrainVerb : Verb
     private readonly Option<int> _keepCheckpoints = Opt.Number("--keep-checkpoints", "N", "Checkpoints kept.", 2, min: 1);
     private readonly Option<int> _evalEvery = Opt.Number("--eval-every", "N", "Steps between evaluations; 0 evaluates only at the end.", 0, min: 0);
     private readonly Option<bool> _resume = Opt.Flag("--resume", "Continue from the newest valid checkpoint in --output.");
+    private readonly Option<string?> _prometheus = Opt.MaybeText("--prometheus", "F.prom", "A text file for node_exporter that always tells how far the run is.");
     private readonly Option<string> _dtype = Opt.Choice("--dtype", "Type of the weights written.", "float32", "bfloat16");
 
     public TrainVerb()
@@ -55,13 +56,14 @@ internal sealed class TrainVerb : Verb
         Add("fields", _fields.Options);
         Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, .. _coreset.Options]);
         Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _loraRank, _loraAlpha, _loraTargets);
-        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _dtype);
+        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _prometheus, _dtype);
     }
 
     public override int Run(VerbContext context)
     {
         bool resume = context.Need(_resume);
         var options = ReadOptions(context);
+        string? prometheus = context.Get(_prometheus) is { } file ? OutputFile.Check(file) : null;
         string checkedOutput = OutputFolder.Check(context.NeedOutput(), resume);
         using var device = context.OpenDevice();
         using var model = OpenModel(context, device);
@@ -86,7 +88,7 @@ internal sealed class TrainVerb : Verb
             return 0;
         }
         using var output = OutputFolder.Open(checkedOutput, resume);
-        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path, model, data), resume, Type(context), Inputs(context));
+        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path, model, data) with { Prometheus = prometheus }, resume, Type(context), Inputs(context));
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -132,7 +134,7 @@ internal sealed class TrainVerb : Verb
         string[] irrelevant =
         [
             "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "config", "set", "print-config",
-            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype",
+            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "prometheus",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);
         options["content of the data (sha256)"] = ContentHash.Of(data);
@@ -148,7 +150,6 @@ internal sealed class TrainVerb : Verb
 
     private string[] Inputs(VerbContext context) =>
     [
-        context.Need(_data), context.Get(_evalData) ?? "", Path.Combine(context.Need(_model), "model.safetensors"),
-        Path.Combine(context.Need(_model), "tokenizer.json"),
+        context.Need(_data), context.Get(_evalData) ?? "", context.Need(_model), context.Need(_tokenizer),
     ];
 }

@@ -51,6 +51,8 @@ internal static class VerbList
             new EvalVerb(),
             new GenerateVerb(),
             new MergeVerb(),
+            new ReportVerb(),
+            new DiffRunsVerb(),
             new ProfileVerb(),
             new DoctorVerb(),
             new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",

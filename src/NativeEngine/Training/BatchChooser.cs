@@ -6,7 +6,7 @@ using NativeEngine.Selection;
 namespace NativeEngine.Training;
 
 /// <summary>The examples of one step, in training order, with the weight of each one's loss.</summary>
-internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective);
+internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective, double Bound);
 
 /// <summary>
 /// Takes the mini-batch from the pool by the run's arm. For CoLM only the candidates of the plan are forwarded: neither kept sources nor those
@@ -57,7 +57,7 @@ internal sealed class BatchChooser : IDisposable
         {
             var ones = new float[pool.Length];
             Array.Fill(ones, 1f);
-            return new ChosenBatch(pool, ones, 0, double.NaN);
+            return new ChosenBatch(pool, ones, 0, double.NaN, double.NaN);
         }
         if (result.Indices.Count == 0)
         {
@@ -69,7 +69,8 @@ internal sealed class BatchChooser : IDisposable
             [.. result.Indices.Select(i => pool[i])],
             [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],
             result.Kept.Count,
-            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN);
+            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN,
+            _options.Selection == BatchSelection.Colm ? result.Certificate?.UpperBound ?? double.NaN : double.NaN);
     }
 
     /// <summary>Writes the history; nothing for arms without one.</summary>

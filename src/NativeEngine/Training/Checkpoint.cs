@@ -103,6 +103,12 @@ public static class Checkpoint
         TemporaryName.DeleteLeftovers(output);
     }
 
+    /// <summary>The steps of a run's checkpoints.</summary>
+    internal static IEnumerable<long> Steps(string output) => NewestFirst(output).Select(c => c.Step);
+
+    /// <summary>The folder of the checkpoint of a step.</summary>
+    internal static string FolderOf(string output, long step) => NewestFirst(output).First(c => c.Step == step).Folder;
+
     private static IEnumerable<(string Folder, long Step)> NewestFirst(string output) =>
         !Directory.Exists(output) ? []
         : Directory.GetDirectories(output, Prefix + "*")

@@ -21,6 +21,7 @@ public sealed class Trainer : IDisposable
     private readonly LearningRateSchedule _schedule;
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
+    private long _stepPeak;
 
     /// <summary>
     /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
@@ -73,6 +74,7 @@ public sealed class Trainer : IDisposable
     public StepReport Step()
     {
         long start = Stopwatch.GetTimestamp();
+        _stepPeak = 0;
         var pool = _sampler.Next();
         var chosen = _chooser.Choose(pool, StepsDone);
         MeasurePeak();
@@ -87,7 +89,13 @@ public sealed class Trainer : IDisposable
         StepsDone++;
         return new StepReport(
             StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(pool), CountSources(chosen.Examples),
-            chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
+        {
+            Bound = chosen.Bound,
+            ActivationBytes = _stepPeak,
+            Pool = Fingerprint(pool),
+            Batch = Fingerprint(chosen.Examples),
+        };
     }
 
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
@@ -205,6 +213,17 @@ public sealed class Trainer : IDisposable
         return null;
     }
 
+    // FNV-1a over whole numbers: to tell runs apart, not to keep anyone out.
+    private static ulong Fingerprint(int[] examples)
+    {
+        ulong hash = 14695981039346656037;
+        foreach (int example in examples)
+        {
+            hash = (hash ^ (uint)example) * 1099511628211;
+        }
+        return hash;
+    }
+
     private int[] CountSources(int[] examples)
     {
         var counts = new int[_data.Sources.Count];
@@ -218,7 +237,8 @@ public sealed class Trainer : IDisposable
     // Features and activations share the workspace; the selection's own matrices are counted by the device.
     private void MeasurePeak()
     {
-        PeakActivationBytes = Math.Max(PeakActivationBytes, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        _stepPeak = Math.Max(_stepPeak, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        PeakActivationBytes = Math.Max(PeakActivationBytes, _stepPeak);
         _workspace.ResetPeak();
         _model.Device.Memory.ResetPeak();
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
@@ -13,7 +14,11 @@ namespace NativeEngine.Training;
 /// <param name="KeepCheckpoints">Checkpoints kept.</param>
 /// <param name="Options">The run's options as text, stored in checkpoints and compared on resume.</param>
 public sealed record RunSettings(
-    string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options);
+    string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options)
+{
+    /// <summary>A Prometheus text file that always tells how far the run is, or null.</summary>
+    public string? Prometheus { get; init; }
+}
 
 /// <summary>What a run came to.</summary>
 /// <param name="Steps">Steps done in all.</param>
@@ -44,7 +49,13 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
     public RunResult Run(CancellationToken cancellation)
     {
         TemporaryName.DeleteLeftovers(settings.Output);
-        using var metrics = new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone);
+        using var tensorBoard = new TensorBoardLog(settings.Output);
+        var prometheus = settings.Prometheus is { } file ? new PrometheusLog(file, Path.GetFileName(settings.Output), options.Steps) : null;
+        using var metrics = new MetricsLog(Path.Combine(settings.Output, MetricsHistory.FileName), trainer.StepsDone, line =>
+        {
+            tensorBoard.Add(line);
+            prometheus?.Add(line);
+        });
         long tokens = 0, saved = trainer.StepsDone > 0 ? trainer.StepsDone : -1;
         double seconds = 0, selecting = 0, loss = metrics.LastLoss;
         try
@@ -76,6 +87,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         }
         Save();
         var result = Evaluate(metrics, cancellation);
+        prometheus?.Write();
         return new RunResult(trainer.StepsDone, loss, result, seconds > 0 ? tokens / seconds : 0, trainer.PeakActivationBytes, selecting);
 
         void Save()
@@ -84,6 +96,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
             {
                 // The lines up to a checkpoint must outlive a power failure that it outlives.
                 metrics.FlushToDisk();
+                tensorBoard.FlushToDisk();
                 string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
                 saved = trainer.StepsDone;
                 Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);
@@ -115,9 +128,18 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
                 json.WriteNumber(source.Source, source.MeanLoss);
             }
             json.WriteEndObject();
+            json.WriteStartObject("eval_errors");
+            foreach (var source in result.Sources.Where(s => double.IsFinite(s.StandardError)))
+            {
+                json.WriteNumber(source.Source, source.StandardError);
+            }
+            json.WriteEndObject();
+            json.WriteNumber("unix_seconds", Now());
         });
         return result;
     }
+
+    private static double Now() => Math.Round((DateTime.UtcNow - DateTime.UnixEpoch).TotalSeconds, 3);
 
     private void Write(Utf8JsonWriter json, StepReport step)
     {
@@ -132,6 +154,14 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             json.WriteNumber("objective", step.Objective);
         }
+        if (double.IsFinite(step.Bound))
+        {
+            json.WriteNumber("bound", step.Bound);
+        }
+        json.WriteNumber("activation_bytes", step.ActivationBytes);
+        json.WriteString("pool", step.Pool.ToString("x16", CultureInfo.InvariantCulture));
+        json.WriteString("batch", step.Batch.ToString("x16", CultureInfo.InvariantCulture));
+        json.WriteNumber("unix_seconds", Now());
         json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
         json.WriteNumber("seconds", Math.Round(step.Seconds, 6));
         json.WriteStartObject("trained");
