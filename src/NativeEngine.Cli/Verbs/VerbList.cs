@@ -47,6 +47,7 @@ internal static class VerbList
             new VerifyVerb(),
             new WhyVerb(),
             new FeaturesVerb(),
+            new ClusterVerb(),
             new TrainVerb(),
             new EvalVerb(),
             new GenerateVerb(),

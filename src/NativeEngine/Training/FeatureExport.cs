@@ -49,33 +49,50 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
     /// </summary>
     public void Write(string path, Action<int>? progress = null, CancellationToken cancellation = default)
     {
-        using var workspace = new Workspace(model.Device);
-        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink =>
+        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink => Compute((first, values) =>
         {
-            foreach (var (first, count) in Pieces())
-            {
-                cancellation.ThrowIfCancellationRequested();
-                using var scope = workspace.Open();
-                var rows = workspace.Floats(count, Dimension);
-                using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
-                _features.Compute(batch, rows, workspace);
-                float[] values = model.Device.Download(rows);
-                int bad = Array.FindIndex(values, v => !float.IsFinite(v));
-                if (bad >= 0)
-                {
-                    int example = first + (int)(bad / Dimension);
-                    throw new EngineException(ErrorKind.Numerical,
-                        $"element {bad % Dimension} of the feature of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {values[bad]}",
-                        "look at the model with eval, and at that example");
-                }
-                sink.Write(values);
-                progress?.Invoke(first + count);
-            }
-        });
+            sink.Write(values);
+            progress?.Invoke(first + (int)(values.Length / Dimension));
+        }, cancellation));
+    }
+
+    /// <summary>The same rows [n, d] in memory. Errors: as <see cref="Write"/>.</summary>
+    public float[] ToArray(Action<int>? progress = null, CancellationToken cancellation = default)
+    {
+        var all = new float[checked(data.Count * (int)Dimension)];
+        Compute((first, values) =>
+        {
+            values.CopyTo(all, first * (int)Dimension);
+            progress?.Invoke(first + (int)(values.Length / Dimension));
+        }, cancellation);
+        return all;
     }
 
     /// <inheritdoc/>
     public void Dispose() => _features.Dispose();
+
+    private void Compute(Action<int, float[]> take, CancellationToken cancellation)
+    {
+        using var workspace = new Workspace(model.Device);
+        foreach (var (first, count) in Pieces())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = workspace.Open();
+            var rows = workspace.Floats(count, Dimension);
+            using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
+            _features.Compute(batch, rows, workspace);
+            float[] values = model.Device.Download(rows);
+            int bad = Array.FindIndex(values, v => !float.IsFinite(v));
+            if (bad >= 0)
+            {
+                int example = first + (int)(bad / Dimension);
+                throw new EngineException(ErrorKind.Numerical,
+                    $"element {bad % Dimension} of the feature of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {values[bad]}",
+                    "look at the model with eval, and at that example");
+            }
+            take(first, values);
+        }
+    }
 
     /// <summary>Consecutive examples that fit one pass and one block of rows.</summary>
     private IEnumerable<(int First, int Count)> Pieces()
