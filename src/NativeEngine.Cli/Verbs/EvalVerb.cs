@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
+using NativeEngine.Model;
 using NativeEngine.Reporting;
 
 namespace NativeEngine.Cli.Verbs;

@@ -47,41 +47,30 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
     /// Writes the file, atomically. Errors: Numerical naming the example whose feature is not finite; WillNotFit for a disk or a device that is
     /// too small.
     /// </summary>
-    public void Write(string path, Action<int>? progress = null, CancellationToken cancellation = default)
-    {
-        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink => Compute((first, values) =>
-        {
-            sink.Write(values);
-            progress?.Invoke(first + (int)(values.Length / Dimension));
-        }, cancellation));
-    }
+    public void Write(string path, Action<int>? progress = null, CancellationToken cancellation = default) =>
+        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink => Compute(
+            (first, rows) =>
+            {
+                sink.Write(rows);
+                progress?.Invoke(first + (int)(rows.Length / Dimension));
+            },
+            cancellation));
 
-    /// <summary>The same rows [n, d] in memory. Errors: as <see cref="Write"/>.</summary>
-    public float[] ToArray(Action<int>? progress = null, CancellationToken cancellation = default)
-    {
-        var all = new float[checked(data.Count * (int)Dimension)];
-        Compute((first, values) =>
-        {
-            values.CopyTo(all, first * (int)Dimension);
-            progress?.Invoke(first + (int)(values.Length / Dimension));
-        }, cancellation);
-        return all;
-    }
-
-    /// <inheritdoc/>
-    public void Dispose() => _features.Dispose();
-
-    private void Compute(Action<int, float[]> take, CancellationToken cancellation)
+    /// <summary>
+    /// Computes all rows in order and hands them out in pieces: the first example of the piece, and its rows one after the other. Errors: Numerical naming the example whose
+    /// feature is not finite; WillNotFit.
+    /// </summary>
+    public void Compute(Action<int, float[]> rows, CancellationToken cancellation = default)
     {
         using var workspace = new Workspace(model.Device);
         foreach (var (first, count) in Pieces())
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = workspace.Open();
-            var rows = workspace.Floats(count, Dimension);
+            var features = workspace.Floats(count, Dimension);
             using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
-            _features.Compute(batch, rows, workspace);
-            float[] values = model.Device.Download(rows);
+            _features.Compute(batch, features, workspace);
+            float[] values = model.Device.Download(features);
             int bad = Array.FindIndex(values, v => !float.IsFinite(v));
             if (bad >= 0)
             {
@@ -90,9 +79,26 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
                     $"element {bad % Dimension} of the feature of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {values[bad]}",
                     "look at the model with eval, and at that example");
             }
-            take(first, values);
+            rows(first, values);
         }
     }
+
+    /// <summary>The same rows [n, d] in memory. Errors: as <see cref="Compute"/>.</summary>
+    public float[] ToArray(Action<int>? progress = null, CancellationToken cancellation = default)
+    {
+        var all = new float[checked(data.Count * (int)Dimension)];
+        Compute(
+            (first, rows) =>
+            {
+                rows.CopyTo(all, first * (int)Dimension);
+                progress?.Invoke(first + (int)(rows.Length / Dimension));
+            },
+            cancellation);
+        return all;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _features.Dispose();
 
     /// <summary>Consecutive examples that fit one pass and one block of rows.</summary>
     private IEnumerable<(int First, int Count)> Pieces()
