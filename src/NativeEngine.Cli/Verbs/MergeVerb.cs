@@ -49,8 +49,10 @@ internal sealed class MergeVerb : Verb
         {
             OutputFolder.Check(output, resume: false);
         }
-        string? page = context.Get(_report.Option) is { } asked ? ReportFiles.Check(asked) : null;
-        var options = new MergeOptions { Threads = context.Threads.Count, Seed = context.Seed };
+        string? page = _report.Check(context);
+        // Reading the models bounds a merge, whatever sums them: auto means the CPU, where they are read from.
+        using var device = context.DeviceName is "auto" or "cpu" ? null : context.OpenDevice();
+        var options = new MergeOptions { Threads = context.Threads.Count, Device = device, Seed = context.Seed };
         if (context.Get(_shardSize) is { } bytes)
         {
             options = options with { ShardBytes = bytes };
@@ -61,7 +63,7 @@ internal sealed class MergeVerb : Verb
         {
             context.Talk.Warn(warning);
         }
-        if (plan.PeakBytes > context.MaxMemory)
+        if (device is null && plan.PeakBytes > context.MaxMemory)
         {
             throw new EngineException(ErrorKind.WillNotFit,
                 $"this merge needs {ByteSize.Format(plan.PeakBytes)} of buffers and may use {ByteSize.Format(context.MaxMemory)}", "raise --max-memory or use fewer --threads");
@@ -80,10 +82,22 @@ internal sealed class MergeVerb : Verb
         if (page is not null)
         {
             var distances = merger.Distances(output!, context.Cancellation);
-            string device = $"{context.Threads.Count} thread{(context.Threads.Count == 1 ? "" : "s")}";
-            ReportOutput.Write(context, MergePage.Of(report, distances, output!, ReportOutput.Origin(device)), page);
+            string where = device?.Description ?? $"{context.Threads.Count} thread{(context.Threads.Count == 1 ? "" : "s")}";
+            ReportOutput.Write(context, MergePage.Of(report, distances, output!, ReportOutput.Origin(context, where)), page);
         }
-        context.Result.Write(text => WriteText(text, report, "wrote", output), json => WriteJson(json, report, null, output));
+        if (device is not null && report.ParametersOnDevice < report.Parameters)
+        {
+            context.Talk.Info(FormattableString.Invariant(
+                $"{report.Parameters - report.ParametersOnDevice:N0} of {report.Parameters:N0} parameters were merged on the CPU: a device sums tensors stored as float32 or bfloat16 for the methods that end in a weighted average"));
+        }
+        context.Result.Write(
+            text => WriteText(text, report, "wrote", output),
+            json =>
+            {
+                WriteJson(json, report, null, output);
+                json.WriteString("device", device?.Name ?? "cpu");
+                json.WriteNumber("parameters_on_device", report.ParametersOnDevice);
+            });
         return 0;
     }
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text;
 using NativeEngine.Devices;
-using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Profiling;
@@ -56,8 +55,7 @@ internal sealed class ProfileVerb : Verb
             SayPlan(context, rows, options);
             return 0;
         }
-        using var device = context.OpenDevice() as CpuDevice
-            ?? throw new EngineException(ErrorKind.DeviceUnavailable, "profile measures the roofs of the CPU only", "use --device cpu");
+        using var device = context.OpenDevice();
         using var progress = context.Progress("profiling", rows.Sum(row => row.BenchmarkSizes.Count), "sizes");
         string now = "";
         int done = 0;
@@ -96,6 +94,7 @@ internal sealed class ProfileVerb : Verb
     {
         var recorder = new KernelRecorder();
         using var device = context.OpenDevice(recorder.Wrap);
+        recorder.Attach(device);
         int repeat = context.Need(_repeat);
         if (context.DryRun)
         {
