@@ -49,7 +49,7 @@ internal sealed class MergeVerb : Verb
         {
             OutputFolder.Check(output, resume: false);
         }
-        string? page = context.Get(_report.Option) is { } asked ? ReportFiles.Check(asked) : null;
+        string? page = _report.Check(context);
         var options = new MergeOptions { Threads = context.Threads.Count, Seed = context.Seed };
         if (context.Get(_shardSize) is { } bytes)
         {
@@ -81,7 +81,7 @@ internal sealed class MergeVerb : Verb
         {
             var distances = merger.Distances(output!, context.Cancellation);
             string device = $"{context.Threads.Count} thread{(context.Threads.Count == 1 ? "" : "s")}";
-            ReportOutput.Write(context, MergePage.Of(report, distances, output!, ReportOutput.Origin(device)), page);
+            ReportOutput.Write(context, MergePage.Of(report, distances, output!, ReportOutput.Origin(context, device)), page);
         }
         context.Result.Write(text => WriteText(text, report, "wrote", output), json => WriteJson(json, report, null, output));
         return 0;
