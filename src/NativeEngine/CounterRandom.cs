@@ -23,6 +23,10 @@ public enum RandomPurpose : uint
     Merging = 8,
     /// <summary>First centres of clusters, and shuffles that test their shares.</summary>
     Clustering = 9,
+    /// <summary>Resampled documents and the order in which documents are scored.</summary>
+    Resampling = 10,
+    /// <summary>Random mixtures.</summary>
+    Candidates = 11,
 }
 
 /// <summary>

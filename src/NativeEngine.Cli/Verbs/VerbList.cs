@@ -53,7 +53,7 @@ internal static class VerbList
             new GenerateVerb(),
             new MergeVerb(),
             new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
-                new AblatePlanVerb(), new AblateTrainVerb(),
+                new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
                 new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb())),
             new ProfileVerb(),
             new ReportVerb(),
