@@ -10,17 +10,16 @@ internal sealed class ReportOutput
     /// <summary>For <see cref="Verb.Add(string, Option[])"/>.</summary>
     public Option<string?> Option { get; } = Opt.MaybeText("--report", "R.html|DIR", "Also write the result as a page with figures; its numbers go beside it as JSON and CSV.");
 
-    /// <summary>The page to write, checked before any work; null when none is asked for. Others are files the same command writes.</summary>
-    public string? Check(VerbContext context, params string?[] others) =>
-        context.Get(Option) is { } path ? ReportFiles.Check(path, [context.Output, .. others]) : null;
+    /// <summary>The page to write, checked before any work; null when none is asked for.</summary>
+    public string? Check(VerbContext context) => context.Get(Option) is { } path ? ReportFiles.Check(path) : null;
 
     /// <summary>Writes the report and says where.</summary>
     public static void Write(VerbContext context, Report report, string page) => context.Talk.Info($"report: {Shown(ReportFiles.Write(report, page))}");
 
     /// <summary>How the result came about.</summary>
-    public static IReadOnlyList<(string, string)> Origin(string device) =>
+    public static IReadOnlyList<(string, string)> Origin(VerbContext context, string device) =>
     [
-        ("command", CommandLine(Environment.GetCommandLineArgs())), ("program", Version(BuildFacts.Version, RunManifest.Commit)),
+        ("command", CommandLine([.. context.CommandLine])), ("program", Version(BuildFacts.Version, RunManifest.Commit)),
         ("system", $"{BuildFacts.Runtime}, {BuildFacts.System}"), ("device", device),
     ];
 

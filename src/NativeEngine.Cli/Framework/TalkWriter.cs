@@ -29,6 +29,9 @@ internal sealed class TalkWriter
     /// <summary>Whether --quiet was given.</summary>
     public bool IsQuiet { get; }
 
+    /// <summary>Whether only progress and warnings are said for now: while a tour runs other verbs.</summary>
+    public bool OnlyProgress { get; set; }
+
     /// <summary>Whether --verbose was given.</summary>
     public bool IsVerbose { get; }
 
@@ -41,7 +44,7 @@ internal sealed class TalkWriter
     /// <summary>What most people want to know; silent with --quiet.</summary>
     public void Info(string line)
     {
-        if (!IsQuiet)
+        if (!IsQuiet && !OnlyProgress)
         {
             Line(line);
         }

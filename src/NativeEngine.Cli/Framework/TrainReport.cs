@@ -11,24 +11,26 @@ namespace NativeEngine.Cli;
 internal static class TrainReport
 {
     public static int Run(
-        VerbContext context, TrainableModel model, MixtureDataset data, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
+        VerbContext context, TrainableModel model, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
         OutputFolder output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs)
     {
         if (resume)
         {
             Restore(context, trainer, settings);
         }
-        var manifest = new RunManifest(Path.Combine(output.Path, RunManifest.FileName), Environment.GetCommandLineArgs(), settings.Options, model.Model.Device, inputs);
+        var manifest = new RunManifest(Path.Combine(output.Path, RunManifest.FileName), context.CommandLine, settings.Options, model.Model.Device, inputs);
         manifest.Write();
         RunResult result;
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
-            var run = new TrainingRun(trainer, model.Model, data, evaluation, options, settings)
+            var run = new TrainingRun(trainer, model.Model, evaluation, options, settings)
             {
                 OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
+                OnReclustered = (step, groups) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
+                    $"after step {step}: examples in {groups.Clusters} clusters, the largest of {groups.Assignment.Count(a => a == 0)}, {100 * groups.Explained:F0} % of the variance between them")),
                 OnCheckpoint = folder =>
                 {
                     output.Keep();
@@ -68,8 +70,7 @@ internal static class TrainReport
     // The weights (or their shards and the index), the adapter, configuration and tokenizer, and the metrics.
     private static IEnumerable<string> Made(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
         .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
-        .Where(name => !name.StartsWith("checkpoint-", StringComparison.Ordinal) && name != RunManifest.FileName && Path.GetExtension(name) is ".safetensors" or ".json" or ".jsonl")
-        .Where(name => !name.StartsWith("report", StringComparison.Ordinal))
+        .Where(name => !name.StartsWith("checkpoint-", StringComparison.Ordinal) && !name.StartsWith("report", StringComparison.Ordinal) && name != RunManifest.FileName && Path.GetExtension(name) is ".safetensors" or ".json" or ".jsonl")
         .Order(StringComparer.Ordinal);
 
     private static void Restore(VerbContext context, Trainer trainer, RunSettings settings)

@@ -36,7 +36,7 @@ internal sealed class ClusterVerb : Verb
     public override int Run(VerbContext context)
     {
         string output = OutputFile.Check(context.NeedOutput());
-        string? labelled = context.Get(_labelled) is { } l ? OutputFile.Check(l) : null, page = _report.Check(context, labelled);
+        string? labelled = context.Get(_labelled) is { } l ? OutputFile.Check(l) : null, page = _report.Check(context);
         if (context.Need(_data) == "-" || context.Get(_compare) == "-")
         {
             throw new EngineException(ErrorKind.Usage, "cluster reads its data twice, standard input can be read once", "write it to a file first");
@@ -72,7 +72,7 @@ internal sealed class ClusterVerb : Verb
         var found = new ClusterFindings(clusters, rows, d, own, texts, drift, context.Get(_compare) ?? "");
         if (page is not null)
         {
-            ReportOutput.Write(context, ClusterPage.Of(found, context.Need(_data), context.Need(_model), ReportOutput.Origin(device.Description)), page);
+            ReportOutput.Write(context, ClusterPage.Of(found, context.Need(_data), context.Need(_model), ReportOutput.Origin(context, device.Description)), page);
         }
         Write(context, found, data, output);
         return 0;

@@ -49,7 +49,7 @@ internal sealed class EvalVerb : Verb
         }
         if (report is not null)
         {
-            ReportOutput.Write(context, EvaluationPage.Of(result, context.Need(_model), context.Need(_data), ReportOutput.Origin(device.Description)), report);
+            ReportOutput.Write(context, EvaluationPage.Of(result, context.Need(_model), context.Need(_data), ReportOutput.Origin(context, device.Description)), report);
         }
         context.Result.Write(text => EvaluationReport.WriteText(text, result), json => EvaluationReport.WriteJson(json, result));
         return 0;

@@ -33,7 +33,7 @@ internal sealed class ProfileVerb : Verb
     {
         string? trace = context.Get(_trace) is { } t ? OutputFile.Check(t) : null;
         string? roofline = context.Get(_roofline) is { } r ? OutputFile.Check(r) : null;
-        string? report = _report.Check(context, trace, roofline);
+        string? report = _report.Check(context);
         string work = context.Need(_work) is "none" && trace is not null ? "step" : context.Need(_work);
         var rows = Rows(context);
         if (work == "none")
@@ -73,7 +73,7 @@ internal sealed class ProfileVerb : Verb
         }
         if (report is not null)
         {
-            ReportOutput.Write(context, ProfilePage.Of(profile, ReportOutput.Origin(device.Description)), report);
+            ReportOutput.Write(context, ProfilePage.Of(profile, ReportOutput.Origin(context, device.Description)), report);
         }
         context.Result.Write(
             text => ProfileReport.WriteText(text, profile),
@@ -120,7 +120,7 @@ internal sealed class ProfileVerb : Verb
         var totals = recorder.Totals();
         if (report is not null)
         {
-            ReportOutput.Write(context, ProfilePage.Of(what, seconds, totals, ReportOutput.Origin(device.Description)), report);
+            ReportOutput.Write(context, ProfilePage.Of(what, seconds, totals, ReportOutput.Origin(context, device.Description)), report);
         }
         context.Result.Write(
             text => ProfileReport.WriteText(text, what, seconds, totals),

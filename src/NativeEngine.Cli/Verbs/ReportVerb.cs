@@ -33,7 +33,7 @@ internal sealed class ReportVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, $"--features and --state belong to a selection, {name} is a training run", "leave them out");
         }
-        string page = ReportFiles.Check(context.Output ?? (run ? name : Path.ChangeExtension(name, null) + "-report.html"), name);
+        string page = ReportFiles.Check(context.Output ?? (run ? name : Path.ChangeExtension(name, ".html")));
         var report = run ? OfRun(context, name) : OfSelection(context, name, context.Get(_features), context.Get(_state));
         if (!context.DryRun)
         {
@@ -64,7 +64,7 @@ internal sealed class ReportVerb : Verb
         using var device = context.OpenDevice();
         if (features is null)
         {
-            return SelectionPage.Of(document, null, GradientNormalizer.None(), ReportOutput.Origin(device.Description));
+            return SelectionPage.Of(document, null, GradientNormalizer.None(), ReportOutput.Origin(context, device.Description));
         }
         using var file = FeatureFile.Open(features);
         using var normalizer = document.Adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
@@ -73,6 +73,6 @@ internal sealed class ReportVerb : Verb
             SelectorState.Load(history, normalizer, file.Columns);
         }
         using var rows = file.Load(device, context.Cancellation);
-        return SelectionPage.Of(document, rows.View.Reshape(file.Rows, file.Columns), normalizer, ReportOutput.Origin(device.Description));
+        return SelectionPage.Of(document, rows.View.Reshape(file.Rows, file.Columns), normalizer, ReportOutput.Origin(context, device.Description));
     }
 }

@@ -46,7 +46,7 @@ internal sealed class SelectVerb : Verb
         RequireAdam(context, adam);
         string? output = context.Output is { } path ? OutputFile.Check(path) : null;
         string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file) : null;
-        string? report = _report.Check(context, saveState);
+        string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
         using var features = FeatureFile.Open(context.Need(_features));
         var sources = ReadSources(context, features);

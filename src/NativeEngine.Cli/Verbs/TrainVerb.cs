@@ -46,6 +46,8 @@ internal sealed class TrainVerb : Verb
     private readonly Option<int> _keepCheckpoints = Opt.Number("--keep-checkpoints", "N", "Checkpoints kept.", 2, min: 1);
     private readonly Option<int> _evalEvery = Opt.Number("--eval-every", "N", "Steps between evaluations; 0 evaluates only at the end.", 0, min: 0);
     private readonly Option<bool> _resume = Opt.Flag("--resume", "Continue from the newest valid checkpoint in --output.");
+    private readonly Option<int> _reclusterEvery = Opt.Number("--recluster-every", "N", "Steps between groupings of the examples by the model's hidden states, which then are the sources; 0: the data's own sources.", 0, min: 0);
+    private readonly Option<int> _clusters = Opt.Number("--clusters", "K", "Groups of --recluster-every.", 8, min: 1);
     private readonly Option<string?> _prometheus = Opt.MaybeText("--prometheus", "F.prom", "A text file for node_exporter that always tells how far the run is.");
     private readonly Option<string> _dtype = Opt.Choice("--dtype", "Type of the weights written.", "float32", "bfloat16");
 
@@ -54,7 +56,7 @@ internal sealed class TrainVerb : Verb
     {
         Add("model and data", _model, _tokenizer, _data, _evalData, _seqLen, _lossOn);
         Add("fields", _fields.Options);
-        Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, .. _coreset.Options]);
+        Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, _reclusterEvery, _clusters, .. _coreset.Options]);
         Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _loraRank, _loraAlpha, _loraTargets);
         Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _prometheus, _dtype);
     }
@@ -88,7 +90,7 @@ internal sealed class TrainVerb : Verb
             return 0;
         }
         using var output = OutputFolder.Open(checkedOutput, resume);
-        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path, model, data) with { Prometheus = prometheus }, resume, Type(context), Inputs(context));
+        return TrainReport.Run(context, model, evaluation, trainer, options, output, Settings(context, output.Path, model, data) with { Prometheus = prometheus, Reclustering = Reclustering(context) }, resume, Type(context), Inputs(context));
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -145,6 +147,10 @@ internal sealed class TrainVerb : Verb
         }
         return new RunSettings(output, context.Need(_checkpointEvery), context.Need(_evalEvery), context.Need(_keepCheckpoints), options);
     }
+
+    private Reclustering? Reclustering(VerbContext context) => context.Need(_reclusterEvery) is > 0 and int every
+        ? new Reclustering(every, context.Need(_clusters), context.Seed, context.Threads.Count)
+        : context.IsGiven(_clusters) ? throw new EngineException(ErrorKind.Usage, "--clusters belongs to --recluster-every, which was not given", "add --recluster-every N") : null;
 
     private DType Type(VerbContext context) => context.Need(_dtype) == "bfloat16" ? DType.BF16 : DType.F32;
 

@@ -43,6 +43,7 @@ internal static class VerbList
     {
         var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
         {
+            new QuickstartVerb(),
             new SelectVerb(),
             new VerifyVerb(),
             new WhyVerb(),

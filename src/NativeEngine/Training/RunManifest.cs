@@ -110,7 +110,7 @@ public sealed class RunManifest
 
     private static IEnumerable<string> Files(string input) =>
         File.Exists(input) ? [input]
-        : Directory.Exists(input) ? Directory.EnumerateFiles(input).Where(f => Path.GetExtension(f) is ".safetensors" or ".json" && Path.GetFileName(f) is not (FileName or "report.json")).Order(StringComparer.Ordinal)
+        : Directory.Exists(input) ? Directory.EnumerateFiles(input).Where(f => Path.GetExtension(f) is ".safetensors" or ".json" && Path.GetFileName(f) != FileName).Order(StringComparer.Ordinal)
         : [];
 
     private static string Hash(string file)

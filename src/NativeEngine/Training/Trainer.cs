@@ -14,7 +14,6 @@ namespace NativeEngine.Training;
 public sealed class Trainer : IDisposable
 {
     private readonly LlamaModel _model;
-    private readonly MixtureDataset _data;
     private readonly TrainOptions _options;
     private readonly PoolSampler _sampler;
     private readonly BatchChooser _chooser;
@@ -29,7 +28,7 @@ public sealed class Trainer : IDisposable
     public Trainer(LlamaModel model, MixtureDataset data, TrainOptions options)
     {
         _model = model;
-        _data = data;
+        Data = data;
         _options = options.Validate();
         Trained = model.Adapter?.Parameters ?? model.Parameters;
         Gradients = model.Adapter?.Gradients ?? model.Gradients
@@ -42,6 +41,12 @@ public sealed class Trainer : IDisposable
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
+
+    /// <summary>The examples, under the sources they have now.</summary>
+    public MixtureDataset Data { get; private set; }
+
+    /// <summary>Whether the sources are no longer those the data names.</summary>
+    public bool HasOwnSources { get; private set; }
 
     /// <summary>What is trained.</summary>
     public ParameterSet Trained { get; }
@@ -98,6 +103,14 @@ public sealed class Trainer : IDisposable
         };
     }
 
+    /// <summary>From the next step on examples have these sources: ids are positions in names.</summary>
+    public void UseSources(IReadOnlyList<string> names, int[] ids)
+    {
+        Data = Data.WithSources(names, ids);
+        HasOwnSources = true;
+        _chooser.Use(Data);
+    }
+
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
     public void RequireFinite()
     {
@@ -133,14 +146,14 @@ public sealed class Trainer : IDisposable
         long labels = 0, tokens = 0;
         for (int i = 0; i < chosen.Examples.Length; i++)
         {
-            total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
-            labels += _data.LabelCount(chosen.Examples[i]);
+            total += chosen.Weights[i] * Data.LabelCount(chosen.Examples[i]);
+            labels += Data.LabelCount(chosen.Examples[i]);
         }
-        List<Range> parts = _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(_data, chosen.Examples, _options.MicroBatchTokens);
+        List<Range> parts = _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(Data, chosen.Examples, _options.MicroBatchTokens);
         double loss = 0;
         foreach (var part in parts)
         {
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, chosen.Examples.AsSpan()[part]));
+            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(Data, chosen.Examples.AsSpan()[part]));
             loss += Part(batch, chosen.Examples.AsSpan()[part], chosen.Weights.AsSpan()[part], total);
             tokens += batch.TokenCount;
         }
@@ -171,7 +184,7 @@ public sealed class Trainer : IDisposable
             if (!double.IsFinite(own))
             {
                 throw new EngineException(ErrorKind.Numerical,
-                    $"step {StepsDone + 1}: the loss of example {_data.InputIndex(examples[s])} ({_data.Sources[_data.SourceOf(examples[s])]}) is {own}",
+                    $"step {StepsDone + 1}: the loss of example {Data.InputIndex(examples[s])} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}",
                     "lower the learning rate, or look at that example");
             }
             sum += weights[s] * own;
@@ -226,10 +239,10 @@ public sealed class Trainer : IDisposable
 
     private int[] CountSources(int[] examples)
     {
-        var counts = new int[_data.Sources.Count];
+        var counts = new int[Data.Sources.Count];
         foreach (int example in examples)
         {
-            counts[_data.SourceOf(example)]++;
+            counts[Data.SourceOf(example)]++;
         }
         return counts;
     }

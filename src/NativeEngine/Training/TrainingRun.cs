@@ -4,6 +4,7 @@ using NativeEngine.Data;
 using NativeEngine.Evaluation;
 using NativeEngine.Formats;
 using NativeEngine.Model;
+using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
@@ -16,6 +17,9 @@ namespace NativeEngine.Training;
 public sealed record RunSettings(
     string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options)
 {
+    /// <summary>How sources follow the model, or null when they are those of the data.</summary>
+    public Reclustering? Reclustering { get; init; }
+
     /// <summary>A Prometheus text file that always tells how far the run is, or null.</summary>
     public string? Prometheus { get; init; }
 }
@@ -34,13 +38,16 @@ public sealed record RunResult(
 /// Runs a trainer to its last step: metrics, evaluations, checkpoints. When cancelled it finishes the step, saves a checkpoint and throws
 /// <see cref="OperationCanceledException"/>.
 /// </summary>
-public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset data, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
+public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
 {
     /// <summary>Hears of every step.</summary>
     public Action<StepReport>? OnStep { get; init; }
 
     /// <summary>Hears of every evaluation, with the step it was made after.</summary>
     public Action<long, EvaluationResult>? OnEvaluation { get; init; }
+
+    /// <summary>Hears of new groups of examples, with the steps done before.</summary>
+    public Action<long, KMeans>? OnReclustered { get; init; }
 
     /// <summary>Hears of every checkpoint's folder.</summary>
     public Action<string>? OnCheckpoint { get; init; }
@@ -66,6 +73,10 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
                 if (settings.EvaluateEvery > 0 && trainer.StepsDone % settings.EvaluateEvery == 0)
                 {
                     Evaluate(metrics, cancellation);
+                }
+                if (settings.Reclustering is { } clusters && clusters.IsDue(trainer.StepsDone))
+                {
+                    OnReclustered?.Invoke(trainer.StepsDone, clusters.Apply(trainer, model, cancellation));
                 }
                 var step = trainer.Step();
                 tokens += step.Tokens;
@@ -169,7 +180,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             if (step.PoolBySource[s] > 0)
             {
-                json.WriteStartArray(data.Sources[s]);
+                json.WriteStartArray(trainer.Data.Sources[s]);
                 json.WriteNumberValue(step.TrainedBySource[s]);
                 json.WriteNumberValue(step.PoolBySource[s]);
                 json.WriteEndArray();

@@ -38,8 +38,7 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         string output = runs.Undisturbed.Json().GetProperty("output").GetString()!;
         Assert.Equal(
             [
-                "checkpoint-000039", "checkpoint-000040", "config.json", "events.out.tfevents.0.nengine", "metrics.jsonl", "model.safetensors", "report", "report.html", "report.json",
-                "run.json",
+                "checkpoint-000039", "checkpoint-000040", "config.json", "events.out.tfevents.0.nengine", "metrics.jsonl", "model.safetensors", "report.html", "report_files", "run.json",
             ],
             Directory.GetFileSystemEntries(output).Select(f => Path.GetFileName(f)!).Where(f => !f.StartsWith("tokenizer", StringComparison.Ordinal) && !f.StartsWith("special", StringComparison.Ordinal)).Order());
         var lines = File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(l => JsonDocument.Parse(l).RootElement).ToList();
@@ -62,8 +61,8 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
     [Fact]
     public void Report_OfTheFolder_MakesTheSameFilesAgain()
     {
-        string output = runs.CopyOfUndisturbed(), page = Path.Combine(output, "report.html"), figure = Path.Combine(output, "report", "loss.svg");
-        string[] files = [page, figure, Path.Combine(output, "report.json"), Path.Combine(output, "report", "picks.csv")];
+        string output = runs.CopyOfUndisturbed(), page = Path.Combine(output, "report.html"), figure = Path.Combine(output, "report_files", "loss.svg");
+        string[] files = [page, figure, Path.Combine(output, "report_files", "numbers.json"), Path.Combine(output, "report_files", "picks.csv")];
         byte[][] before = [.. files.Select(File.ReadAllBytes)];
         Array.ForEach(files, File.Delete);
         var json = NEngine.Run("report", output, "--json").Expect(0).Json();
@@ -86,6 +85,27 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         var first = NEngine.Run("diff-runs", runs.UndisturbedFolder, other, "--json").Expect(7).Json().GetProperty("first");
         Assert.Equal(("random_numbers", 1), (first.GetProperty("cause").GetString(), first.GetProperty("step").GetInt32()));
         NEngine.Run("diff-runs", runs.UndisturbedFolder, runs.Data).Expect(3);
+    }
+
+    [Fact]
+    public void Recluster_StoppedAndResumed_EndsAsUndisturbed()
+    {
+        string whole = runs.NewFolder(), cut = runs.NewFolder();
+        string[] options = ["--recluster-every", "4", "--clusters", "3", "--steps", "10"];
+        NEngine.Run(runs.Args(whole, options)).Expect(0);
+        // A checkpoint after step 6 holds the groups of step 4: the run goes on with them to step 8.
+        NEngine.Run(runs.Args(cut, [.. options[..4], "--steps", "10", "--checkpoint-every", "6"])).Expect(0);
+        foreach (string file in Directory.GetFiles(cut, "model.safetensors").Append(Path.Combine(cut, "run.json")))
+        {
+            File.Delete(file);
+        }
+        Directory.Delete(Path.Combine(cut, "checkpoint-000010"), recursive: true);
+        NEngine.Run(runs.Args(cut, [.. options, "--checkpoint-every", "6", "--resume", "--threads", "1"])).Expect(0);
+        Assert.Equal(TrainRuns.Metrics(whole), TrainRuns.Metrics(cut));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(Path.Combine(cut, "model.safetensors")));
+        using var last = JsonDocument.Parse(File.ReadLines(Path.Combine(whole, "metrics.jsonl")).ElementAt(8));
+        Assert.Subset(new HashSet<string> { "0", "1", "2" }, last.RootElement.GetProperty("trained").EnumerateObject().Select(s => s.Name).ToHashSet());
+        NEngine.Run(runs.Args(runs.NewFolder(), "--clusters", "3")).Expect(2);
     }
 
     [FactWithPython]

@@ -23,19 +23,19 @@ public sealed partial class ReportTests : IDisposable
         var (document, report) = Selected();
         string page = ReportFiles.Write(report, _folder.File("r.html"));
         string html = File.ReadAllText(page);
-        using var json = JsonDocument.Parse(File.ReadAllText(_folder.File("r.json")));
+        using var json = JsonDocument.Parse(File.ReadAllText(_folder.File("r_files/numbers.json")));
         Assert.Equal(document.Objective, json.RootElement.GetProperty("facts").GetProperty("objective").GetDouble());
         var sources = Table(json, "sources");
         Assert.Equal(document.Sources.Select(s => (double)s.Selected), Numbers(sources, "selected"));
         Assert.Equal(document.Sources.Select(s => (double)s.Size), Numbers(sources, "examples"));
-        var bars = new DrawnNumbers(File.ReadAllText(_folder.File("r/sources.svg")));
+        var bars = new DrawnNumbers(File.ReadAllText(_folder.File("r_files/sources.svg")));
         foreach (var source in document.Sources)
         {
             Assert.Contains(bars.Root.Descendants(), e => e.Name.LocalName == "title" && e.Value == $"{source.Source}: {source.Selected} of {source.Size}");
             Assert.Contains($"{source.Source}: {source.Selected} of {source.Size}", html, StringComparison.Ordinal);
         }
         // The curve ends at the objective, below the certificate's bound, on the axes as drawn.
-        var curve = new DrawnNumbers(File.ReadAllText(_folder.File("r/objective.svg")));
+        var curve = new DrawnNumbers(File.ReadAllText(_folder.File("r_files/objective.svg")));
         double end = curve.Value(DrawnNumbers.Points(curve.Elements("path", "line a").Single())[^1].Y, vertical: true, log: false);
         double bound = curve.Value(DrawnNumbers.Points(curve.Elements("path", "line dashed").Single())[^1].Y, vertical: true, log: false);
         Assert.Equal(1, end / document.Objective, 0.01);
@@ -70,15 +70,21 @@ public sealed partial class ReportTests : IDisposable
     }
 
     [Fact]
-    public void Check_NumbersWouldReplaceAnotherFile_IsRefused()
+    public void Check_Path_MustBeAPageInAFolderThatIsThere()
     {
-        _folder.Write("mine.json", "{\"schema\":1,\"n\":3}");
-        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => ReportFiles.Check(_folder.File("mine.html"))).Kind);
-        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => ReportFiles.Check(_folder.File("new.html"), _folder.File("new.json"))).Kind);
         Assert.Equal(ErrorKind.BadInput, Assert.Throws<EngineException>(() => ReportFiles.Check(_folder.File("absent/new.html"))).Kind);
-        ReportFiles.Write(Selected().Report, _folder.File("again.html"));
+        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => ReportFiles.Check(_folder.Write("file", "x") + "/r.html")).Kind);
         Assert.Equal(_folder.File("again.html"), ReportFiles.Check(_folder.File("again.html")));
         Assert.Equal(_folder.File("folder/report.html"), ReportFiles.Check(_folder.File("folder")));
+    }
+
+    [Fact]
+    public void Write_Again_ReplacesItsOwnFilesOnly()
+    {
+        string page = ReportFiles.Write(Selected().Report, _folder.File("r.html")), mine = _folder.Write("r.json", "{}"), note = _folder.Write("r_files/note.txt", "mine");
+        _folder.Write("r_files/old.svg", "<svg/>");
+        Assert.Equal(page, ReportFiles.Write(Selected().Report, _folder.File("r.html")));
+        Assert.True(File.Exists(mine) && File.Exists(note) && !File.Exists(_folder.File("r_files/old.svg")));
     }
 
     [Fact]
