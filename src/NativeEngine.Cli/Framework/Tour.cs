@@ -13,6 +13,9 @@ internal sealed class Tour(VerbContext context, string folder, int steps)
 {
     private int _step;
 
+    /// <summary>Whether a step was done.</summary>
+    public bool Has(string name) => File.Exists(Path.Combine(folder, name + ".json"));
+
     /// <summary>Runs one step, or takes its result from the file NAME.json.</summary>
     public JsonElement Step(string name, string says, params IReadOnlyList<string> args)
     {

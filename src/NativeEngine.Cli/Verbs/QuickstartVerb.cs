@@ -74,18 +74,23 @@ internal sealed class QuickstartVerb : Verb
         var ranked = tour.Step("rank", "all 63 mixtures of them, scored by averaging parameters", "ablate", "rank", study, "--output", ablation);
         tour.Step("confirm", "a few mixtures truly trained: was the ranking right?", "ablate", "confirm", study, "--output", ablation);
         tour.Step("ablation", "its tables and its page", "ablate", "report", study, "--output", ablation);
+        if (!tour.Has("merge") && Directory.Exists(Path.Combine(full, "merged")))
+        {
+            // A tour stopped between the merge and its record: a merge takes no folder that is there.
+            Directory.Delete(Path.Combine(full, "merged"), recursive: true);
+        }
         string[] winner = [.. Winner(Path.Combine(full, "ablation"), ablation, ranked)];
         tour.Step("merge", "the models of the best mixture, averaged into one", ["merge", "--linear", .. winner, "--output", In("merged"), "--report", In("merged.html")]);
         var merged = tour.Step("eval", "its perplexity on every source", "eval", "--model", In("merged"), "--data", In("valid.jsonl"), "--report", In("eval.html"));
         var before = tour.Step("eval-colm", "and that of the model it began with", "eval", "--model", In("colm"), "--data", In("valid.jsonl"));
         var parts = new QuickstartParts(
             MetricsHistory.Load(Path.Combine(full, "random", MetricsHistory.FileName)), MetricsHistory.Load(Path.Combine(full, "colm", MetricsHistory.FileName)),
-            AblationPage.Of(Path.Combine(full, "ablation"), "of six units", []), ranked.GetProperty("best")[0].GetProperty("mixture").GetString()!, Losses(before), Losses(merged));
+            AblationPage.Of(Path.Combine(full, "ablation"), "six units", []), ranked.GetProperty("best")[0].GetProperty("mixture").GetString()!, Losses(before), Losses(merged));
         return ReportFiles.Write(QuickstartPage.Of(parts, ReportOutput.Origin(context, $"{context.Threads.Count} threads")), full);
     }
 
     /// <summary>Six sources in equal parts, and the study of them.</summary>
-    private static void Study(VerbContext context, string folder)
+    private void Study(VerbContext context, string folder)
     {
         string data = Path.Combine(folder, "units.jsonl"), study = Path.Combine(folder, "study.yaml");
         if (File.Exists(study))
@@ -110,9 +115,11 @@ internal sealed class QuickstartVerb : Verb
               tolerance: 1
               length: 128
             training:
-              steps: 16
+              steps: STEPS
               batch: 8
               lr: 0.001
+            evaluation:
+              documents: 30        # of each source
             candidates:
               all_subsets: true
             search:
@@ -123,7 +130,7 @@ internal sealed class QuickstartVerb : Verb
               spread: 4
               max_units: 3
 
-            """);
+            """.Replace("STEPS", Math.Max(2, context.Need(_steps) * 2 / 15).ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal));
     }
 
     /// <summary>The models of the best mixture with their weights, as merge takes them.</summary>

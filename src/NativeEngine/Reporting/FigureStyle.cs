@@ -41,12 +41,12 @@ internal static class FigureStyle
         {
             em += c switch
             {
-                'i' or 'j' or 'l' or '.' or ',' or ':' or ';' or '|' or '\'' or '!' => 0.30,
-                ' ' or 'f' or 'r' or 't' or '(' or ')' or '[' or ']' or '/' or '-' => 0.40,
-                'm' or 'w' or 'M' or 'W' or '%' or '@' => 0.95,
-                >= 'A' and <= 'Z' => 0.72,
-                '+' or '=' or '<' or '>' or '×' => 0.66,
-                _ => 0.60,
+                'i' or 'j' or 'l' or '.' or ',' or ':' or ';' or '|' or '\'' or '!' or ' ' => 0.34,
+                'f' or 'r' or 't' or '(' or ')' or '[' or ']' or '/' or '-' => 0.42,
+                'm' or 'w' or 'M' or 'W' or '%' or '@' => 0.98,
+                >= 'A' and <= 'Z' => 0.76,
+                '+' or '=' or '<' or '>' or '×' => 0.84,
+                _ => 0.64,
             };
         }
         return em * size;

@@ -130,7 +130,9 @@ public static class MergePage
             string[] names = [.. parts.Select(p => string.Join('/', p.TakeLast(count)))];
             if (names.Distinct(StringComparer.Ordinal).Count() == names.Length)
             {
-                return names;
+                // Keys of a cache are told apart by their beginnings.
+                string[] shorter = [.. names.Select(n => n.Length > 28 ? n[..12] + "…" : n)];
+                return shorter.Distinct(StringComparer.Ordinal).Count() == names.Length ? shorter : names;
             }
         }
         return [.. models];

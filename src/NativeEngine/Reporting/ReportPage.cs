@@ -24,11 +24,11 @@ public static class ReportPage
         dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px;margin:22px 0 8px}
         dl.facts div{background:var(--tint);border-radius:8px;padding:10px 12px}dl.facts dt{font-size:13px;color:var(--soft)}
         dl.facts dd{margin:2px 0 0;font-size:20px;font-weight:600;overflow-wrap:anywhere}
-        figure{margin:18px 0 22px}figure .phone{display:none}figcaption{font-size:14px;color:var(--soft);margin-top:2px}
+        dl.facts dd.words{font-size:15px}figure{margin:18px 0 22px}figure .phone{display:none}figcaption{font-size:14px;color:var(--soft);margin-top:2px}
         .scroll{overflow-x:auto}.fixed svg{min-width:560px}
         table{border-collapse:collapse;font-size:14px;margin:6px 0 14px;font-variant-numeric:tabular-nums}
         caption{text-align:left;font-weight:600;padding:4px 0}th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-        th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right;white-space:nowrap}td{overflow-wrap:anywhere;min-width:4ch}
+        th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right}td.n{white-space:nowrap}td{overflow-wrap:break-word;min-width:9em;max-width:34em}td.n{min-width:0}th.n{white-space:normal;max-width:16ch;overflow-wrap:anywhere}
         details{font-size:14px;color:var(--soft)}summary{cursor:pointer}details table{color:var(--text)}
         a{color:var(--accent)}footer{margin-top:52px;border-top:1px solid var(--line);padding-top:14px;font-size:14px;color:var(--soft)}
         footer dt{font-weight:600;margin-top:8px}footer dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
@@ -58,7 +58,7 @@ public static class ReportPage
             body.Append("<dl class=\"facts\">\n");
             foreach (var fact in report.Facts)
             {
-                body.Append(CultureInfo.InvariantCulture, $"<div><dt>{Text(fact.Label)}</dt><dd>{Text(fact.Text)}</dd></div>\n");
+                body.Append(CultureInfo.InvariantCulture, $"<div><dt>{Text(fact.Label)}</dt><dd{(double.IsFinite(fact.Value) ? "" : " class=\"words\"")}>{Text(fact.Text)}</dd></div>\n");
             }
             body.Append("</dl>\n");
         }
