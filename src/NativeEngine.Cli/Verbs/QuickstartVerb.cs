@@ -20,7 +20,7 @@ internal sealed class QuickstartVerb : Verb
     private readonly Option<int> _steps = Opt.Number("--steps", "N", "Steps of each of the two trainings.", 120, min: 4);
 
     public QuickstartVerb()
-        : base("quickstart", "The tour: trains, selects, ablates, merges and evaluates on a built-in mixture, offline, and writes a report.", "nengine quickstart --output tour") =>
+        : base("quickstart", "The tour: trains, ablates, merges and evaluates on built-in data, and writes a report.", "nengine quickstart --output tour") =>
         Add("options", _steps);
 
     public override int Run(VerbContext context)
