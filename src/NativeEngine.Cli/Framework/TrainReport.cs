@@ -12,36 +12,46 @@ internal static class TrainReport
 {
     public static int Run(
         VerbContext context, TrainableModel model, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
-        OutputFolder output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs)
+        OutputFolder? output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs, Ranks ranks)
     {
+        string folder = settings.Output;
         if (resume)
         {
             Restore(context, trainer, settings);
         }
-        var manifest = new RunManifest(Path.Combine(output.Path, RunManifest.FileName), context.CommandLine, settings.Options, model.Model.Device, inputs);
-        manifest.Write();
+        var manifest = output is null ? null
+            : new RunManifest(Path.Combine(folder, RunManifest.FileName), context.CommandLine, settings.Options, model.Model.Device, inputs);
+        manifest?.Write();
         RunResult result;
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
             var run = new TrainingRun(trainer, model.Model, evaluation, options, settings)
             {
+                Ranks = ranks.Group,
                 OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
                 OnReclustered = (step, groups) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: examples in {groups.Clusters} clusters, the largest of {groups.Assignment.Count(a => a == 0)}, {100 * groups.Explained:F0} % of the variance between them")),
-                OnCheckpoint = folder =>
+                OnCheckpoint = saved =>
                 {
-                    output.Keep();
+                    output?.Keep();
                     context.ResumeHint = "run the same command with --resume";
-                    context.Talk.Detail($"saved {folder}");
+                    context.Talk.Detail($"saved {saved}");
                 },
             };
+            ranks.StopsTogether = true;
+            // The first rank saves for all; it sets its own when it has.
+            context.ResumeHint ??= output is null ? "run the same command with --resume" : null;
             result = run.Run(context.Cancellation);
         }
+        if (output is null)
+        {
+            return 0;
+        }
         model.Save(output.Path, type, context.Cancellation);
-        manifest.Write(Made(output.Path), json => WriteResult(json, result, output.Path));
+        manifest!.Write(Made(output.Path), json => WriteResult(json, result, output.Path));
         output.Keep();
         ReportOutput.Write(context, ReportVerb.OfRun(context, output.Path), output.Path);
         context.Result.Write(text => WriteText(text, result, output.Path), json => WriteResult(json, result, output.Path));

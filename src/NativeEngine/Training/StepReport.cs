@@ -29,4 +29,7 @@ public sealed record StepReport(
 
     /// <summary>Fingerprint of the examples trained, in order.</summary>
     public ulong Batch { get; init; }
+
+    /// <summary>The examples trained, by their index in the data, in training order; those of all ranks.</summary>
+    public IReadOnlyList<int> Chosen { get; init; } = [];
 }
