@@ -53,7 +53,7 @@ internal static class TrainReport
         model.Save(output.Path, type, context.Cancellation);
         manifest!.Write(Made(output.Path), json => WriteResult(json, result, output.Path));
         output.Keep();
-        ReportOutput.Write(context, ReportVerb.OfRun(context, output.Path), output.Path);
+        WriteReport(context, output.Path);
         context.Result.Write(text => WriteText(text, result, output.Path), json => WriteResult(json, result, output.Path));
         return 0;
     }
@@ -76,6 +76,19 @@ internal static class TrainReport
                 json.WriteNumber("peak_bytes", plan.Total);
                 json.WriteNumber("peak_activation_bytes", plan.Activations);
             });
+
+    // The model is worth more than its page: nobody trains again because a disk was full at the end.
+    private static void WriteReport(VerbContext context, string folder)
+    {
+        try
+        {
+            ReportOutput.Write(context, ReportVerb.OfRun(context, folder), folder);
+        }
+        catch (EngineException e)
+        {
+            context.Talk.Warn($"the report was not written ({e.Message}); nengine report {ReportOutput.Shown(folder)} makes it");
+        }
+    }
 
     // The weights (or their shards and the index), the adapter, configuration and tokenizer, and the metrics.
     private static IEnumerable<string> Made(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)

@@ -38,7 +38,12 @@ public static class SelectionPage
         {
             sections.Add(Dropped(document));
         }
-        sections.Add(Times(document));
+        // A document that was read back does not tell times.
+        double time = document.ReadTime + document.Timing.Total;
+        if (time > 0)
+        {
+            sections.Add(Times(document));
+        }
         return new Report
         {
             Kind = "select",
@@ -51,8 +56,9 @@ public static class SelectionPage
                 new("dropped", Number(document.Dropped.Count), document.Dropped.Count),
                 new("objective", ReportNumber.Short(document.Objective), document.Objective),
                 new("of the best possible, at least", ReportNumber.Percent(document.Certificate.Ratio), document.Certificate.Ratio),
-                new("time", ReportNumber.Seconds((document.ReadTime + document.Timing.Total) / 1e3), (document.ReadTime + document.Timing.Total) / 1e3),
-                new("peak memory", ReportNumber.Bytes(document.PeakBytes), document.PeakBytes),
+                .. time > 0
+                    ? (ReportFact[])[new("time", ReportNumber.Seconds(time / 1e3), time / 1e3), new("peak memory", ReportNumber.Bytes(document.PeakBytes), document.PeakBytes)]
+                    : [],
             ],
             Sections = sections,
             Origin = origin,
