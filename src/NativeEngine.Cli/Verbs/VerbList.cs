@@ -50,6 +50,7 @@ internal static class VerbList
             new TrainVerb(),
             new EvalVerb(),
             new GenerateVerb(),
+            new ExportVerb(),
             new MergeVerb(),
             new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
                 new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),

@@ -1,6 +1,8 @@
+using System.Runtime.InteropServices;
 using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Model;
+using NativeEngine.Native;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
@@ -20,13 +22,15 @@ internal sealed class BatchChooser : IDisposable
     private readonly SelectionOptions _coreset;
     private readonly Workspace _workspace;
     private readonly Action? _measured;
+    private readonly RankGroup _ranks;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
     private readonly CoresetSelector? _selector;
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
-    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null)
+    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null, RankGroup? ranks = null)
     {
+        _ranks = ranks ?? new SingleRank();
         (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
         _coreset = options.Coreset with
         {
@@ -102,14 +106,52 @@ internal sealed class BatchChooser : IDisposable
         int[] candidates = [.. plan.Candidates.Select(i => pool[i])];
         using var scope = _workspace.Open();
         var features = _workspace.Floats(candidates.Length, _features!.Dimension);
-        foreach (var part in BatchPacker.Split(_data, candidates, _options.FeaturePassTokens(_data, pool)))
+        var stretches = RankShares.Stretches(Array.ConvertAll(candidates, c => _data.Tokens(c).Length), _ranks.Count);
+        var (start, length) = stretches[_ranks.Rank].GetOffsetAndLength(candidates.Length);
+        int[] mine = candidates[start..(start + length)];
+        foreach (var part in BatchPacker.Split(_data, mine, _options.FeaturePassTokens(_data, pool)))
         {
-            var (first, count) = part.GetOffsetAndLength(candidates.Length);
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, candidates.AsSpan()[part]));
-            _features.Compute(batch, features.Slice(first, count), _workspace);
+            var (first, count) = part.GetOffsetAndLength(mine.Length);
+            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, mine.AsSpan()[part]));
+            _features.Compute(batch, features.Slice(start + first, count), _workspace);
+        }
+        if (_ranks.Count > 1)
+        {
+            Gather(features, stretches);
         }
         _measured?.Invoke();
         return _selector.Select(plan, features, cancellation);
+    }
+
+    // Every rank gets the rows of all: a few from each at a time, so that neither the host's buffers nor a message's length grow with the pool.
+    private void Gather(Tensor<float> features, Range[] stretches)
+    {
+        const long MostFloats = 1 << 26;
+        int width = (int)features.RowLength, rows = (int)Math.Max(1, MostFloats / ((long)width * _ranks.Count));
+        var spans = Array.ConvertAll(stretches, s => s.GetOffsetAndLength((int)features.Rows));
+        var counts = new int[_ranks.Count];
+        for (int done = 0; done < spans.Max(s => s.Length); done += rows)
+        {
+            int[] now = Array.ConvertAll(spans, s => Math.Clamp(s.Length - done, 0, rows));
+            for (int r = 0; r < counts.Length; r++)
+            {
+                counts[r] = now[r] * width * sizeof(float);
+            }
+            var all = new float[now.Sum() * width];
+            var mine = new float[now[_ranks.Rank] * width];
+            if (mine.Length > 0)
+            {
+                _model.Device.Download(features.Slice(spans[_ranks.Rank].Offset + done, now[_ranks.Rank]), mine);
+            }
+            _ranks.Gather(MemoryMarshal.AsBytes(mine.AsSpan()), counts, MemoryMarshal.AsBytes(all.AsSpan()));
+            for (int r = 0, at = 0; r < counts.Length; at += now[r++] * width)
+            {
+                if (r != _ranks.Rank && now[r] > 0)
+                {
+                    _model.Device.Upload<float>(all.AsSpan(at, now[r] * width), features.Slice(spans[r].Offset + done, now[r]));
+                }
+            }
+        }
     }
 
     private static IGradientNormalizer Normalizer(Device device, TrainOptions options)

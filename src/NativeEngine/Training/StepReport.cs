@@ -16,4 +16,8 @@ namespace NativeEngine.Training;
 /// <param name="Seconds">Time of the whole step.</param>
 public sealed record StepReport(
     long Step, double Loss, double LearningRate, double GradientNorm, int Examples, int Kept, long Tokens, long LabelTokens,
-    int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds);
+    int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds)
+{
+    /// <summary>The examples trained, by their index in the data, in training order; those of all ranks.</summary>
+    public IReadOnlyList<int> Chosen { get; init; } = [];
+}
