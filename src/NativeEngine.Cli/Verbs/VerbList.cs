@@ -43,10 +43,12 @@ internal static class VerbList
     {
         var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
         {
+            new QuickstartVerb(),
             new SelectVerb(),
             new VerifyVerb(),
             new WhyVerb(),
             new FeaturesVerb(),
+            new ClusterVerb(),
             new TrainVerb(),
             new EvalVerb(),
             new GenerateVerb(),
@@ -56,6 +58,8 @@ internal static class VerbList
                 new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
                 new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb())),
             new ProfileVerb(),
+            new ReportVerb(),
+            new DiffRunsVerb(),
             new DoctorVerb(),
             new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
                 new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),

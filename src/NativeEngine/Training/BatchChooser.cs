@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using NativeEngine.Data;
 using NativeEngine.Devices;
@@ -8,7 +9,7 @@ using NativeEngine.Selection;
 namespace NativeEngine.Training;
 
 /// <summary>The examples of one step, in training order, with the weight of each one's loss.</summary>
-internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective);
+internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective, double Bound);
 
 /// <summary>
 /// Takes the mini-batch from the pool by the run's arm. For CoLM only the candidates of the plan are forwarded: neither kept sources nor those
@@ -17,33 +18,41 @@ internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, do
 internal sealed class BatchChooser : IDisposable
 {
     private readonly LlamaModel _model;
-    private readonly MixtureDataset _data;
+    private MixtureDataset _data;
     private readonly TrainOptions _options;
-    private readonly SelectionOptions _coreset;
+    private SelectionOptions _coreset;
     private readonly Workspace _workspace;
     private readonly Action? _measured;
     private readonly RankGroup _ranks;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
-    private readonly CoresetSelector? _selector;
+    private CoresetSelector? _selector;
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
     public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null, RankGroup? ranks = null)
     {
         _ranks = ranks ?? new SingleRank();
         (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
-        _coreset = options.Coreset with
-        {
-            Budget = options.Batch,
-            KeptSources = options.SmallSources.Apply(data.SourceSizes, options.Pool),
-            Seed = options.Seed,
-        };
         if (options.Selection == BatchSelection.Colm)
         {
             _features = new GradientFeatures(model, options.Features with { Seed = options.Seed });
             _normalizer = Normalizer(model.Device, options);
-            _selector = new CoresetSelector(model.Device, _coreset, _normalizer);
         }
+        Use(data);
+    }
+
+    /// <summary>From now on examples have the sources of this dataset, which holds the same examples.</summary>
+    [MemberNotNull(nameof(_coreset))]
+    public void Use(MixtureDataset data)
+    {
+        _data = data;
+        _coreset = _options.Coreset with
+        {
+            Budget = _options.Batch,
+            KeptSources = _options.SmallSources.Apply(data.SourceSizes, _options.Pool),
+            Seed = _options.Seed,
+        };
+        _selector = _normalizer is null ? null : new CoresetSelector(_model.Device, _coreset, _normalizer);
     }
 
     /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
@@ -61,7 +70,7 @@ internal sealed class BatchChooser : IDisposable
         {
             var ones = new float[pool.Length];
             Array.Fill(ones, 1f);
-            return new ChosenBatch(pool, ones, 0, double.NaN);
+            return new ChosenBatch(pool, ones, 0, double.NaN, double.NaN);
         }
         if (result.Indices.Count == 0)
         {
@@ -73,7 +82,8 @@ internal sealed class BatchChooser : IDisposable
             [.. result.Indices.Select(i => pool[i])],
             [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],
             result.Kept.Count,
-            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN);
+            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN,
+            _options.Selection == BatchSelection.Colm ? result.Certificate?.UpperBound ?? double.NaN : double.NaN);
     }
 
     /// <summary>Writes the history; nothing for arms without one.</summary>

@@ -18,7 +18,6 @@ namespace NativeEngine.Training;
 public sealed class Trainer : IDisposable
 {
     private readonly LlamaModel _model;
-    private readonly MixtureDataset _data;
     private readonly TrainOptions _options;
     private readonly PoolSampler _sampler;
     private readonly BatchChooser _chooser;
@@ -26,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
     private readonly RankGroup _ranks;
+    private long _stepPeak;
 
     /// <summary>
     /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
@@ -34,7 +34,7 @@ public sealed class Trainer : IDisposable
     {
         _ranks = ranks ?? new SingleRank();
         _model = model;
-        _data = data;
+        Data = data;
         _options = options.Validate();
         Trained = model.Adapter?.Parameters ?? model.Parameters;
         Gradients = model.Adapter?.Gradients ?? model.Gradients
@@ -47,6 +47,12 @@ public sealed class Trainer : IDisposable
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
+
+    /// <summary>The examples, under the sources they have now.</summary>
+    public MixtureDataset Data { get; private set; }
+
+    /// <summary>Whether the sources are no longer those the data names.</summary>
+    public bool HasOwnSources { get; private set; }
 
     /// <summary>What is trained.</summary>
     public ParameterSet Trained { get; }
@@ -79,6 +85,7 @@ public sealed class Trainer : IDisposable
     public StepReport Step()
     {
         long start = Stopwatch.GetTimestamp();
+        _stepPeak = 0;
         var pool = _sampler.Next();
         var chosen = _chooser.Choose(pool, StepsDone);
         MeasurePeak();
@@ -95,8 +102,20 @@ public sealed class Trainer : IDisposable
             StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(pool), CountSources(chosen.Examples),
             chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
+            Bound = chosen.Bound,
+            ActivationBytes = _stepPeak,
+            Pool = Fingerprint(pool),
+            Batch = Fingerprint(chosen.Examples),
             Chosen = chosen.Examples,
         };
+    }
+
+    /// <summary>From the next step on examples have these sources: ids are positions in names.</summary>
+    public void UseSources(IReadOnlyList<string> names, int[] ids)
+    {
+        Data = Data.WithSources(names, ids);
+        HasOwnSources = true;
+        _chooser.Use(Data);
     }
 
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
@@ -134,16 +153,16 @@ public sealed class Trainer : IDisposable
         long labels = 0, tokens = 0;
         for (int i = 0; i < chosen.Examples.Length; i++)
         {
-            total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
-            labels += _data.LabelCount(chosen.Examples[i]);
+            total += chosen.Weights[i] * Data.LabelCount(chosen.Examples[i]);
+            labels += Data.LabelCount(chosen.Examples[i]);
         }
         var (examples, weights) = Share(chosen);
         List<Range> parts = examples.Length == 0 ? []
-            : _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(_data, examples, _options.MicroBatchTokens);
+            : _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(Data, examples, _options.MicroBatchTokens);
         double loss = 0;
         foreach (var part in parts)
         {
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, examples.AsSpan()[part]));
+            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(Data, examples.AsSpan()[part]));
             loss += Part(batch, examples.AsSpan()[part], weights.AsSpan()[part], total);
             tokens += batch.TokenCount;
         }
@@ -163,7 +182,7 @@ public sealed class Trainer : IDisposable
         {
             return (chosen.Examples, chosen.Weights);
         }
-        int[] places = RankShares.Balance(Array.ConvertAll(chosen.Examples, e => _data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
+        int[] places = RankShares.Balance(Array.ConvertAll(chosen.Examples, e => Data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
         return (Array.ConvertAll(places, p => chosen.Examples[p]), Array.ConvertAll(places, p => chosen.Weights[p]));
     }
 
@@ -205,7 +224,7 @@ public sealed class Trainer : IDisposable
             if (!double.IsFinite(own))
             {
                 throw new EngineException(ErrorKind.Numerical,
-                    $"step {StepsDone + 1}: the loss of example {_data.InputIndex(examples[s])} ({_data.Sources[_data.SourceOf(examples[s])]}) is {own}",
+                    $"step {StepsDone + 1}: the loss of example {Data.InputIndex(examples[s])} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}",
                     "lower the learning rate, or look at that example");
             }
             sum += weights[s] * own;
@@ -247,12 +266,23 @@ public sealed class Trainer : IDisposable
         return null;
     }
 
-    private int[] CountSources(int[] examples)
+    // FNV-1a over whole numbers: to tell runs apart, not to keep anyone out.
+    private static ulong Fingerprint(int[] examples)
     {
-        var counts = new int[_data.Sources.Count];
+        ulong hash = 14695981039346656037;
         foreach (int example in examples)
         {
-            counts[_data.SourceOf(example)]++;
+            hash = (hash ^ (uint)example) * 1099511628211;
+        }
+        return hash;
+    }
+
+    private int[] CountSources(int[] examples)
+    {
+        var counts = new int[Data.Sources.Count];
+        foreach (int example in examples)
+        {
+            counts[Data.SourceOf(example)]++;
         }
         return counts;
     }
@@ -260,7 +290,8 @@ public sealed class Trainer : IDisposable
     // Features and activations share the workspace; the selection's own matrices are counted by the device.
     private void MeasurePeak()
     {
-        PeakActivationBytes = Math.Max(PeakActivationBytes, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        _stepPeak = Math.Max(_stepPeak, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        PeakActivationBytes = Math.Max(PeakActivationBytes, _stepPeak);
         _workspace.ResetPeak();
         _model.Device.Memory.ResetPeak();
     }

@@ -39,7 +39,8 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Floats of scratch that <see cref="Multiply"/> needs.</summary>
     public static long ScratchFloats(long n, long k)
     {
-        long steps = Steps(k), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
+        // Not Steps(k): a k just above one block is cut in halves, and a smaller k would need more.
+        long steps = RoundUp(Math.Min(k, StepBlock), 4), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
         return (steps * columns) + (RowBlock * (steps + RowPadding)) + MaximumTile;
     }
 
