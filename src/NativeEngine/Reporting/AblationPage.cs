@@ -51,9 +51,12 @@ public static class AblationPage
         sections.Add(Safety(rank));
         return new Report
         {
-            Kind = "ablate", Title = $"Data ablation: {name}",
+            Kind = "ablate",
+            Title = $"Data ablation: {name}",
             Subtitle = $"{rank.Require("units").Count()} units of data, one model each; mixtures are scored by averaging their units' parameters. Scores are losses: lower is better.",
-            Facts = facts, Sections = sections, Origin = origin,
+            Facts = facts,
+            Sections = sections,
+            Origin = origin,
         };
     }
 

@@ -58,7 +58,13 @@ public static class MergePage
         {
             figures.Add(new HeatFigure
             {
-                Name = "between", Title = "Distance between models", RowName = "model", ColumnName = "model", ValueName = "% of the result's norm", Rows = names, Columns = names,
+                Name = "between",
+                Title = "Distance between models",
+                RowName = "model",
+                ColumnName = "model",
+                ValueName = "% of the result's norm",
+                Rows = names,
+                Columns = names,
                 Value = (i, j) => i == j ? double.NaN : 100 * d.Between(i, j),
             });
         }
@@ -81,8 +87,13 @@ public static class MergePage
         {
             figures.Add(new HeatFigure
             {
-                Name = "layers", Title = "Distance from the result by layer and matrix, mean over the models", RowName = "tensor", ColumnName = "layer", ValueName = "% of the tensor's norm",
-                Rows = roles, Columns = [.. Enumerable.Range(0, layers).Select(l => l.ToString(CultureInfo.InvariantCulture))],
+                Name = "layers",
+                Title = "Distance from the result by layer and matrix, mean over the models",
+                RowName = "tensor",
+                ColumnName = "layer",
+                ValueName = "% of the tensor's norm",
+                Rows = roles,
+                Columns = [.. Enumerable.Range(0, layers).Select(l => l.ToString(CultureInfo.InvariantCulture))],
                 Value = (r, l) => cells[(roles[r], l)].Select(v => 100 * v).DefaultIfEmpty(double.NaN).Average(),
             });
         }

@@ -108,14 +108,22 @@ public static class SelectionPage
         double[] bound = [.. at.Select(_ => d.Certificate.UpperBound)];
         var curve = new LineFigure
         {
-            Name = "objective", Title = "Objective by number of picks", XName = "picks, the largest gain first", YName = exact ? "objective" : "sum of gains", FromZero = true,
+            Name = "objective",
+            Title = "Objective by number of picks",
+            XName = "picks, the largest gain first",
+            YName = exact ? "objective" : "sum of gains",
+            FromZero = true,
             Series = exact ? [new("objective", at, objective), new("no selection of this size can have more", at, bound, SeriesStyle.Dashed)] : [new("sum of gains", at, objective)],
             Caption = exact ? "The dashed line is the certificate's bound for all picks together." : "Gains in the objective that was maximised, a part of the whole one, so the bound does not apply here.",
         };
         var largest = gains.GroupBy(g => g.Group).OrderByDescending(g => g.Count()).ThenBy(g => g.Key).Take(MostCurves).OrderBy(g => g.Key).ToArray();
         var marginal = new LineFigure
         {
-            Name = "gains", Title = "Gain of each pick", XName = "pick within its source", YName = "gain", LogY = true,
+            Name = "gains",
+            Title = "Gain of each pick",
+            XName = "pick within its source",
+            YName = "gain",
+            LogY = true,
             Series = [.. largest.Select(g => new LineSeries(NameOf(d.Sources[g.Key].Source), [.. Enumerable.Range(1, g.Count()).Select(i => (double)i)], [.. g.Select(x => x.Gain)]))],
             Caption = largest.Length < gains.Select(g => g.Group).Distinct().Count() ? $"The {largest.Length} sources with the most picks." : "",
         };
@@ -127,7 +135,12 @@ public static class SelectionPage
 
     private static BarFigure Weights(SelectionDocument d) => new()
     {
-        Name = "representatives", Title = "Picks that stand for most examples", RowName = "pick", ValueName = "examples it stands for", MostRows = 20, Show = Number,
+        Name = "representatives",
+        Title = "Picks that stand for most examples",
+        RowName = "pick",
+        ValueName = "examples it stands for",
+        MostRows = 20,
+        Show = Number,
         Rows =
         [
             .. d.Indices.Select((index, i) => (index, weight: d.Weights[i])).OrderByDescending(p => p.weight).ThenBy(p => p.index).Take(200)
@@ -177,7 +190,10 @@ public static class SelectionPage
         }
         return new LineFigure
         {
-            Name = "distances", Title = "How far examples lie from their representative", XName = cosine ? "negative cosine similarity" : "distance", YName = "examples",
+            Name = "distances",
+            Title = "How far examples lie from their representative",
+            XName = cosine ? "negative cosine similarity" : "distance",
+            YName = "examples",
             Series = [new("examples", middles, counts, SeriesStyle.Columns)],
         };
     }
@@ -195,8 +211,11 @@ public static class SelectionPage
         var place = shown.Select((example, i) => (example, i)).ToDictionary(p => p.example, p => (axes.X[p.i], axes.Y[p.i]));
         return new ScatterFigure
         {
-            Name = "map", Title = "Examples in the two directions in which features vary most", PointName = "example",
-            XName = $"first direction ({ReportNumber.Percent(axes.ShareX)} of the variance)", YName = $"second direction ({ReportNumber.Percent(axes.ShareY)})",
+            Name = "map",
+            Title = "Examples in the two directions in which features vary most",
+            PointName = "example",
+            XName = $"first direction ({ReportNumber.Percent(axes.ShareX)} of the variance)",
+            YName = $"second direction ({ReportNumber.Percent(axes.ShareY)})",
             Links = [.. rest.Where(i => d.Owners[i] >= 0 && place.ContainsKey(d.Owners[i])).Select(i => (place[i], place[d.Owners[i]]))],
             Classes =
             [

@@ -234,8 +234,13 @@ public static class TrainingPage
             string[] shown = [.. names.Take(MostSources)];
             figures.Add(new HeatFigure
             {
-                Name = "held-out-by-step", Title = "Held-out loss of each source over the run", RowName = "source", ColumnName = "after step", ValueName = "nats a token",
-                Rows = shown, Columns = [.. evaluations.Select(e => e.Step.ToString(CultureInfo.InvariantCulture))],
+                Name = "held-out-by-step",
+                Title = "Held-out loss of each source over the run",
+                RowName = "source",
+                ColumnName = "after step",
+                ValueName = "nats a token",
+                Rows = shown,
+                Columns = [.. evaluations.Select(e => e.Step.ToString(CultureInfo.InvariantCulture))],
                 Value = (r, c) => evaluations[c].Sources.GetValueOrDefault(shown[r], double.NaN),
             });
         }
@@ -270,7 +275,11 @@ public static class TrainingPage
         {
             figures.Add(new LineFigure
             {
-                Name = "memory", Title = "Memory of activations, features and distances in each step", XName = "step", YName = "bytes", YBytes = true,
+                Name = "memory",
+                Title = "Memory of activations, features and distances in each step",
+                XName = "step",
+                YName = "bytes",
+                YBytes = true,
                 Series = [new("peak bytes", at, [.. steps.Select(s => s.ActivationBytes)], SeriesStyle.Area)],
             });
         }

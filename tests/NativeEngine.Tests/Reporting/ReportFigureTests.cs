@@ -100,7 +100,13 @@ public sealed class ReportFigureTests
         string[] rows = ["arithmetic", "code", "stories"], columns = ["1", "11", "21", "31"];
         var figure = new HeatFigure
         {
-            Name = "h", Title = "Share trained", RowName = "source", ColumnName = "from step", ValueName = "share", Rows = rows, Columns = columns,
+            Name = "h",
+            Title = "Share trained",
+            RowName = "source",
+            ColumnName = "from step",
+            ValueName = "share",
+            Rows = rows,
+            Columns = columns,
             Value = (r, c) => r == 1 && c == 2 ? double.NaN : (r + c) / 8.0,
         };
         var drawn = new DrawnNumbers(figure.Draw(width));
@@ -122,7 +128,11 @@ public sealed class ReportFigureTests
         (double X, double Y, string Tell)[] strong = [(1, 1, "one"), (-2.5, 0.5, "two"), (0.25, -3, "three")];
         var figure = new ScatterFigure
         {
-            Name = "s", Title = "Map", XName = "first", YName = "second", Classes = [new("rest", [(0, 0, "r"), (2, 2, "q")]), new("picked", strong, Strong: true)],
+            Name = "s",
+            Title = "Map",
+            XName = "first",
+            YName = "second",
+            Classes = [new("rest", [(0, 0, "r"), (2, 2, "q")]), new("picked", strong, Strong: true)],
             Links = [((0, 0), (1, 1))],
         };
         var drawn = new DrawnNumbers(figure.Draw(width));
@@ -176,7 +186,11 @@ public sealed class ReportFigureTests
 
     private static LineFigure Line(double[] x, double[] y, bool log, params LineSeries[] more) => new()
     {
-        Name = "loss", Title = "Loss of training and of examples held out, a title long enough to be wrapped on a phone", XName = "step", YName = "nats a token", LogY = log,
+        Name = "loss",
+        Title = "Loss of training and of examples held out, a title long enough to be wrapped on a phone",
+        XName = "step",
+        YName = "nats a token",
+        LogY = log,
         Series = [new LineSeries("loss", x, y), .. more],
     };
 }

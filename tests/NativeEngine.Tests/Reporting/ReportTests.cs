@@ -93,8 +93,18 @@ public sealed partial class ReportTests : IDisposable
         // Source b is drawn in every step and trained in all but steps 20 to 49.
         var steps = Enumerable.Range(1, 100).Select(i => new LoggedStep
         {
-            Step = i, Loss = 4.0 / i, LearningRate = 1e-3, GradientNorm = i == 7 ? 50 : 1, Examples = 3, Tokens = 90, Seconds = 0.5, SelectionSeconds = 0.1, ActivationBytes = 1 << 20,
-            Objective = 8, Bound = 10, Sources = new Dictionary<string, (long, long)> { ["a"] = (2, 4), ["b"] = (i is >= 20 and < 50 ? 0 : 1, 2) },
+            Step = i,
+            Loss = 4.0 / i,
+            LearningRate = 1e-3,
+            GradientNorm = i == 7 ? 50 : 1,
+            Examples = 3,
+            Tokens = 90,
+            Seconds = 0.5,
+            SelectionSeconds = 0.1,
+            ActivationBytes = 1 << 20,
+            Objective = 8,
+            Bound = 10,
+            Sources = new Dictionary<string, (long, long)> { ["a"] = (2, 4), ["b"] = (i is >= 20 and < 50 ? 0 : 1, 2) },
         }).ToArray();
         var report = TrainingPage.Of(new MetricsHistory(steps, []), "run", []);
         Assert.Contains("b, drawn but not trained from step 20 to 49", report.Sections.Single(s => s.Question.StartsWith("Which", StringComparison.Ordinal)).Answer, StringComparison.Ordinal);
