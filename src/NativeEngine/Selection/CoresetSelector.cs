@@ -18,6 +18,11 @@ public sealed class CoresetSelector
     public CoresetSelector(Device device, SelectionOptions options, IGradientNormalizer normalizer)
     {
         options.Validate();
+        if (options.Precision != SelectionPrecision.Fp32 && device.Screen is null)
+        {
+            throw new EngineException(
+                ErrorKind.Usage, $"{device.Name} has no distances of lower precision than float32", "use --precision fp32, or --device cpu");
+        }
         (_device, Options, _normalizer) = (device, options, normalizer);
         _sparsifier = new TopKSparsifier(device, options.Top, options.TopMode, options.Seed);
     }
@@ -125,18 +130,18 @@ public sealed class CoresetSelector
                     _device.Kernels.GatherRows(u, rowBuffer.View, x);
                 }
             });
-            var metric = _selector.Options.Metric;
+            var options = _selector.Options;
             switch (choice.Algorithm)
             {
                 case SelectionAlgorithm.Sparse:
-                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, null, ref _distance, ref _greedy, cancellation);
+                    return SparseFacilityLocation.Maximize(x, options, group.Budget, choice.Neighbours, null, ref _distance, ref _greedy, cancellation);
                 case SelectionAlgorithm.Stochastic:
-                    var random = new SelectionRandom(_selector.Options.Seed, _plan.Step).Derived(SelectionRandom.Use.Stochastic, group.Source);
-                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, random, ref _distance, ref _greedy, cancellation);
+                    var random = new SelectionRandom(options.Seed, _plan.Step).Derived(SelectionRandom.Use.Stochastic, group.Source);
+                    return SparseFacilityLocation.Maximize(x, options, group.Budget, choice.Neighbours, random, ref _distance, ref _greedy, cancellation);
                 case SelectionAlgorithm.Partitioned:
                     return Partitioned(x, group, parts, choice, cancellation);
                 default:
-                    return FacilityLocation.Maximize(x, metric, group.Budget, ref _distance, ref _greedy);
+                    return FacilityLocation.Maximize(x, options.Metric, group.Budget, ref _distance, ref _greedy);
             }
         }
 
@@ -165,7 +170,7 @@ public sealed class CoresetSelector
                 gains.AddRange(run.Gains);
             }
             long start = Stopwatch.GetTimestamp();
-            var graph = NeighbourGraph.Build(x, _selector.Options.Metric, choice.Neighbours, cancellation);
+            var graph = NeighbourGraph.Build(x, _selector.Options, choice.Neighbours, cancellation);
             var result = SparseFacilityLocation.Evaluate(x, _selector.Options.Metric, graph, [.. picks], [.. gains], cancellation);
             _distance += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
             return result;

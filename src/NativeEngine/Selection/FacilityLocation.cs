@@ -9,7 +9,9 @@ namespace NativeEngine.Selection;
 /// <param name="Owners">For every row the position in picks that represents it.</param>
 /// <param name="Objective">Sum of the gains = F(picks).</param>
 /// <param name="UpperBound">No set of this size has a larger F.</param>
-internal sealed record FacilityLocationResult(int[] Picks, double[] Gains, int[] Owners, double Objective, double UpperBound);
+/// <param name="Screening">What a lower precision did, if one was asked for and had anything to do.</param>
+internal sealed record FacilityLocationResult(
+    int[] Picks, double[] Gains, int[] Owners, double Objective, double UpperBound, SelectionScreening? Screening = null);
 
 /// <summary>
 /// Step H: exact greedy maximisation of F(A) = sum over i of max(0, max over j in A of S[i,j]). Needs 4 n^2 bytes for S. Cost: n^2 h / 2 terms for

@@ -11,6 +11,7 @@ internal sealed class ResultBuilder
     private readonly int[] _owners;
     private readonly List<SelectionChoice> _choices = [];
     private readonly Dictionary<int, SelectionAlgorithm> _algorithms = [];
+    private SelectionScreening? _screening;
     private double _upperBound;
 
     public ResultBuilder(SelectionPlan plan)
@@ -53,6 +54,17 @@ internal sealed class ResultBuilder
         _algorithms[group.Source] = choice.Algorithm;
         _objectives[group.Source] = _objectives.GetValueOrDefault(group.Source) + run.Objective;
         _upperBound += run.UpperBound;
+        if (_plan.Options.Precision != SelectionPrecision.Fp32)
+        {
+            var one = run.Screening ?? new SelectionScreening(_plan.Options.Precision, 0, 0, group.Members.Count, "exact greedy reads every distance, so none can be left out");
+            _screening = _screening is null ? one : one with
+            {
+                Screened = _screening.Screened + one.Screened,
+                Rescored = _screening.Rescored + one.Rescored,
+                Rows = _screening.Rows + one.Rows,
+                Note = one.Screened >= _screening.Screened ? one.Note : _screening.Note,
+            };
+        }
     }
 
     public SelectionResult Build(SelectionTiming timing, bool certified)
@@ -75,6 +87,7 @@ internal sealed class ResultBuilder
             Owners = _owners,
             Certificate = certified ? new SelectionCertificate(_upperBound, _upperBound == 0 ? 1 : objective / _upperBound) : null,
             Timing = timing,
+            Screening = _screening,
             Choice = _choices.MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours, c.Parts)),
         };
     }

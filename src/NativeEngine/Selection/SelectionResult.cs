@@ -57,6 +57,9 @@ public sealed record SelectionResult
     /// <summary>How the largest source was selected, and why; null where nothing was chosen by the objective.</summary>
     public SelectionChoice? Choice { get; init; }
 
+    /// <summary>What a lower precision did for the picks, which are float32's; null where none was asked for.</summary>
+    public SelectionScreening? Screening { get; init; }
+
     /// <summary>Where the time went.</summary>
     public required SelectionTiming Timing { get; init; }
 }
