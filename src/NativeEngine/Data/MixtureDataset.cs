@@ -164,6 +164,39 @@ public sealed class MixtureDataset
         return dataset;
     }
 
+    /// <summary>
+    /// A dataset of token sequences whose every token but the first is a label; a sequence given several times is held once. Bytes of labels are not
+    /// known and 0. Errors: BadInput when there is none, or one of fewer than two tokens.
+    /// </summary>
+    public static MixtureDataset FromSequences(IEnumerable<(string Source, int[] Tokens)> sequences)
+    {
+        var dataset = new MixtureDataset(new DatasetOptions { MaxLength = int.MaxValue, LossOn = LossOn.All });
+        var names = new Dictionary<string, int>(StringComparer.Ordinal);
+        var chunks = new Dictionary<int[], int>(ReferenceEqualityComparer.Instance);
+        long tokens = 0;
+        foreach (var (source, ids) in sequences)
+        {
+            if (ids.Length < 2)
+            {
+                throw new EngineException(ErrorKind.BadInput, $"sequence {dataset._rows.Count} of {source} has {ids.Length} tokens, at least 2 are needed");
+            }
+            if (!names.TryGetValue(source, out int id))
+            {
+                names.Add(source, id = names.Count);
+            }
+            if (!chunks.TryGetValue(ids, out int chunk))
+            {
+                chunks.Add(ids, chunk = dataset._chunks.Count);
+                dataset._chunks.Add(ids);
+            }
+            dataset._rows.Add(new Row(chunk, 0, ids.Length, 1, 1, 0, dataset._rows.Count, id));
+            tokens += ids.Length;
+        }
+        int count = dataset._rows.Count;
+        dataset.Finish(names, new DatasetReport { Read = count, Kept = count, Tokens = tokens, LabelTokens = tokens - count });
+        return dataset;
+    }
+
     private DatasetReport Add(Example example, int source, Tokenizer tokenizer, DatasetReport report)
     {
         string text = example.Text;

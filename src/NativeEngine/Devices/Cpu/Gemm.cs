@@ -2,23 +2,31 @@ namespace NativeEngine.Devices.Cpu;
 
 /// <summary>
 /// The serial matrix product on strided operands: C[m,n] (+)= A B with A(i,p) = a[i*aRow + p*aStep], B(p,j) = b[p*bStep + j*bColumn], C row-major
-/// with row length ldc. Every transpose is a choice of strides. B is packed into panels of a tile's width; A is read in
-/// place by broadcasts (packing it too was measured 5 to 25 % slower at 96 to 1024 columns).
+/// with row length ldc. Every transpose is a choice of strides.
+/// <para>A block of B is packed into panels of a tile's width and stays in the second-level cache while the rows of A pass. A is read in place by
+/// broadcasts, or from a compact copy where its strides make a tile's lines fall into few sets of the cache (interleaving it as B was
+/// measured 5 to 15 % slower at 96 to 1024 columns).</para>
 /// </summary>
 internal static unsafe partial class Gemm<L>
     where L : unmanaged, ILanes<L>
 {
-    /// <summary>
-    /// Steps of k per packed panel. Every further block reads and writes C once more; at 1024 that cost is below the panel's (128 KiB, from the
-    /// second-level cache).
-    /// </summary>
-    private const long StepBlock = 1024;
+    /// <summary>Most steps of k per block; C is read and written again once a block.</summary>
+    private const long StepBlock = 512;
 
-    /// <summary>Columns packed at a time: at most 4 MiB of B.</summary>
-    private const long ColumnBlock = 1024;
+    /// <summary>Columns of B per block: 512 columns of 512 steps are 1 MiB.</summary>
+    private const long ColumnBlock = 512;
 
-    /// <summary>Rows of A that stay in the second-level cache while all panels pass: at most 480 KiB.</summary>
-    private const long RowBlock = 120;
+    /// <summary>Rows of A that meet all panels of a block of B in turn: eight tiles, six cache lines of a transposed A.</summary>
+    private const long RowBlock = 96;
+
+    /// <summary>Floats after which rows meet in the same sets of the first-level cache: a quarter of 4 KiB.</summary>
+    private const long AliasingStride = 256;
+
+    /// <summary>Floats after a copied row, so that copied rows do not meet there.</summary>
+    private const long RowPadding = 16;
+
+    /// <summary>Columns, and steps, that pay for a copy of A.</summary>
+    private const long ColumnsToCopyA = 64, StepsToCopyA = 32;
 
     private const long MaximumTile = 12 * 32;
 
@@ -31,8 +39,8 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Floats of scratch that <see cref="Multiply"/> needs.</summary>
     public static long ScratchFloats(long n, long k)
     {
-        long steps = Math.Min(k, StepBlock), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
-        return (steps * columns) + (12 * steps) + MaximumTile;
+        long steps = Steps(k), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
+        return (steps * columns) + (RowBlock * (steps + RowPadding)) + MaximumTile;
     }
 
     public static void Multiply(
@@ -47,147 +55,115 @@ internal static unsafe partial class Gemm<L>
             }
             return;
         }
-        long maximumSteps = Math.Min(k, StepBlock);
+        long stepBlock = Steps(k);
         float* packedB = scratch;
-        float* edgeA = packedB + (maximumSteps * RoundUp(Math.Min(n, ColumnBlock), 32));
-        float* edgeC = edgeA + (12 * maximumSteps);
+        float* copyA = packedB + (stepBlock * RoundUp(Math.Min(n, ColumnBlock), 32));
+        float* edgeC = copyA + (RowBlock * (stepBlock + RowPadding));
         for (long firstColumn = 0; firstColumn < n; firstColumn += ColumnBlock)
         {
             long columns = Math.Min(ColumnBlock, n - firstColumn);
-            for (long firstStep = 0; firstStep < k; firstStep += StepBlock)
+            for (long firstStep = 0; firstStep < k; firstStep += stepBlock)
             {
-                long steps = Math.Min(StepBlock, k - firstStep);
+                long steps = Math.Min(stepBlock, k - firstStep);
                 bool add = accumulate || firstStep > 0;
                 PackB(steps, columns, b + (firstStep * bStep) + (firstColumn * bColumn), bStep, bColumn, packedB);
-                for (long firstRow = 0; firstRow < m; firstRow += RowBlock)
+                for (long row = 0; row < m; row += RowBlock)
                 {
-                    long rows = Math.Min(RowBlock, m - firstRow);
-                    float* block = a + (firstRow * aRow) + (firstStep * aStep);
-                    float* corner = c + (firstRow * ldc) + firstColumn;
-                    MultiplyBlock(rows, columns, steps, block, aRow, aStep, packedB, corner, ldc, add, edgeA, edgeC);
+                    float* rows = a + (row * aRow) + (firstStep * aStep);
+                    float* corner = c + (row * ldc) + firstColumn;
+                    MultiplyRows(Math.Min(RowBlock, m - row), columns, steps, rows, aRow, aStep, packedB, corner, ldc, add, copyA, edgeC);
                 }
             }
         }
     }
 
-    /// <summary>All tiles of a row block.</summary>
-    private static void MultiplyBlock(
+    /// <summary>At most <see cref="RowBlock"/> rows against a block of B.</summary>
+    private static void MultiplyRows(
         long rows, long columns, long steps, float* a, long aRow, long aStep, float* packedB, float* c, long ldc, bool accumulate,
-        float* edgeA, float* edgeC)
+        float* copyA, float* edgeC)
     {
-        long tileRows = TileRows, tileColumns = TileColumns;
-        for (long column = 0; column < columns; column += tileColumns)
+        bool aliased = aStep == 1 && aRow % AliasingStride == 0 && columns >= ColumnsToCopyA && steps >= StepsToCopyA;
+        if (aliased || rows % TileRows != 0)
+        {
+            CopyA(rows, RoundUp(rows, TileRows), steps, a, aRow, aStep, copyA);
+            a = copyA;
+            (aRow, aStep) = aRow == 1 ? (1L, RowBlock) : (steps + RowPadding, 1L);
+        }
+        for (long column = 0; column < columns; column += TileColumns)
         {
             float* panel = packedB + (column * steps);
-            long width = Math.Min(tileColumns, columns - column);
-            for (long row = 0; row < rows; row += tileRows)
+            long width = Math.Min(TileColumns, columns - column);
+            for (long row = 0; row < rows; row += TileRows)
             {
+                long height = Math.Min(TileRows, rows - row);
                 float* tile = a + (row * aRow);
                 float* corner = c + (row * ldc) + column;
-                long height = Math.Min(tileRows, rows - row);
-                if (height == tileRows && (width == tileColumns || width == 16))
+                if (height == TileRows && (width == TileColumns || width == 16))
                 {
-                    Tile(steps, tile, aRow, aStep, panel, corner, ldc, accumulate, wide: width > 16);
+                    Tile(height, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, wide: width > 16);
                 }
                 else
                 {
-                    EdgeTile(height, width, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, edgeA, edgeC);
+                    EdgeTile(height, width, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, edgeC);
                 }
             }
         }
     }
 
-    private static void Tile(long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
+    /// <summary>k cut into equal blocks of at most <see cref="StepBlock"/>, so that no short block remains.</summary>
+    private static long Steps(long k)
+    {
+        long blocks = Math.Max((k + StepBlock - 1) / StepBlock, 1);
+        return RoundUp((k + blocks - 1) / blocks, 4);
+    }
+
+    /// <summary>A tile that sticks out of C: done in a full-size copy of its corner.</summary>
+    private static void EdgeTile(
+        long height, long width, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, float* edgeC)
+    {
+        bool wide = width > 16;
+        long edgeColumns = wide ? 32 : 16;
+        if (accumulate)
+        {
+            CopyCorner(height, width, c, ldc, edgeC, edgeColumns);
+        }
+        Tile(height, steps, a, aRow, aStep, panel, edgeC, edgeColumns, accumulate, wide);
+        CopyCorner(height, width, edgeC, edgeColumns, c, ldc);
+    }
+
+    /// <summary>At least <paramref name="height"/> rows of one panel; the register tile is the lowest that has them.</summary>
+    private static void Tile(
+        long height, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
     {
         if (L.Width != SimdWidth.Bits512)
         {
             Tile6x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
         }
-        else if (wide)
+        else if (!wide)
+        {
+            Tile12x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+        }
+        else if (height > 8)
         {
             Tile12x2(steps, a, aRow, aStep, panel, c, ldc, accumulate);
         }
         else
         {
-            Tile12x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+            Tile4x2(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+            if (height > 4)
+            {
+                Tile4x2(steps, a + (4 * aRow), aRow, aStep, panel, c + (4 * ldc), ldc, accumulate);
+            }
         }
     }
 
-    /// <summary>A tile that sticks out of C: done in a full-size copy of its corner; missing rows of A are zeros.</summary>
-    private static void EdgeTile(
-        long height, long width, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, float* edgeA,
-        float* edgeC)
+    private static void CopyCorner(long height, long width, float* source, long sourceRow, float* target, long targetRow)
     {
-        long tileRows = TileRows;
-        bool wide = width > 16;
-        long edgeColumns = wide ? 32 : 16;
-        if (height < tileRows)
-        {
-            for (long p = 0; p < steps; p++)
-            {
-                for (long i = 0; i < tileRows; i++)
-                {
-                    edgeA[(p * tileRows) + i] = i < height ? a[(i * aRow) + (p * aStep)] : 0f;
-                }
-            }
-            a = edgeA;
-            (aRow, aStep) = (1, tileRows);
-        }
-        if (accumulate)
-        {
-            for (long i = 0; i < height; i++)
-            {
-                for (long j = 0; j < width; j++)
-                {
-                    edgeC[(i * edgeColumns) + j] = c[(i * ldc) + j];
-                }
-            }
-        }
-        Tile(steps, a, aRow, aStep, panel, edgeC, edgeColumns, accumulate, wide);
         for (long i = 0; i < height; i++)
         {
             for (long j = 0; j < width; j++)
             {
-                c[(i * ldc) + j] = edgeC[(i * edgeColumns) + j];
-            }
-        }
-    }
-
-    /// <summary>Panels of TileColumns columns, step by step; the last panel is 16 wide when 16 columns suffice, and padded with zeros.</summary>
-    private static void PackB(long steps, long columns, float* b, long bStep, long bColumn, float* packed)
-    {
-        long tileColumns = TileColumns;
-        for (long column = 0; column < columns; column += tileColumns)
-        {
-            float* panel = packed + (column * steps);
-            float* source = b + (column * bColumn);
-            long valid = Math.Min(tileColumns, columns - column);
-            long width = valid > 16 ? tileColumns : 16;
-            if (bColumn == 1 && valid == width)
-            {
-                for (long p = 0; p < steps; p++)
-                {
-                    for (long j = 0; j < width; j += ILanes<L>.Count)
-                    {
-                        L.Store(L.Load(source + (p * bStep) + j), panel + (p * width) + j);
-                    }
-                }
-            }
-            else
-            {
-                // A few steps at a time, so that the part of the panel being written stays in the first-level cache.
-                for (long first = 0; first < steps; first += 64)
-                {
-                    long last = Math.Min(first + 64, steps);
-                    for (long j = 0; j < width; j++)
-                    {
-                        float* line = source + (j * bColumn);
-                        for (long p = first; p < last; p++)
-                        {
-                            panel[(p * width) + j] = j < valid ? line[p * bStep] : 0f;
-                        }
-                    }
-                }
+                target[(i * targetRow) + j] = source[(i * sourceRow) + j];
             }
         }
     }

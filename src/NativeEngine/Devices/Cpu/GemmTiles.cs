@@ -210,6 +210,54 @@ internal static unsafe partial class Gemm<L>
         L.Store(c11a, c + (11 * ldc));
     }
 
+    /// <summary>4 rows by 32 columns in 8 accumulators of sixteen lanes, for the last rows; one chain of FMAs per element, ascending k.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile4x2(long k, float* a, long rowStride, long stepStride, float* b, float* c, long ldc, bool accumulate)
+    {
+        L c0a = L.Zero, c0b = L.Zero;
+        L c1a = L.Zero, c1b = L.Zero;
+        L c2a = L.Zero, c2b = L.Zero;
+        L c3a = L.Zero, c3b = L.Zero;
+        if (accumulate)
+        {
+            c0a = L.Load(c);
+            c0b = L.Load(c + 16);
+            c1a = L.Load(c + ldc);
+            c1b = L.Load(c + ldc + 16);
+            c2a = L.Load(c + (2 * ldc));
+            c2b = L.Load(c + (2 * ldc) + 16);
+            c3a = L.Load(c + (3 * ldc));
+            c3b = L.Load(c + (3 * ldc) + 16);
+        }
+        for (long p = 0; p < k; p++)
+        {
+            L ba = L.Load(b);
+            L bb = L.Load(b + 16);
+            L r0 = L.Create(*a);
+            c0a = L.Fma(r0, ba, c0a);
+            c0b = L.Fma(r0, bb, c0b);
+            L r1 = L.Create(a[rowStride]);
+            c1a = L.Fma(r1, ba, c1a);
+            c1b = L.Fma(r1, bb, c1b);
+            L r2 = L.Create(a[2 * rowStride]);
+            c2a = L.Fma(r2, ba, c2a);
+            c2b = L.Fma(r2, bb, c2b);
+            L r3 = L.Create(a[3 * rowStride]);
+            c3a = L.Fma(r3, ba, c3a);
+            c3b = L.Fma(r3, bb, c3b);
+            a += stepStride;
+            b += 32;
+        }
+        L.Store(c0a, c);
+        L.Store(c0b, c + 16);
+        L.Store(c1a, c + ldc);
+        L.Store(c1b, c + ldc + 16);
+        L.Store(c2a, c + (2 * ldc));
+        L.Store(c2b, c + (2 * ldc) + 16);
+        L.Store(c3a, c + (3 * ldc));
+        L.Store(c3b, c + (3 * ldc) + 16);
+    }
+
     /// <summary>6 rows by 16 columns in 6 accumulators of sixteen lanes; one chain of FMAs per element, ascending k.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile6x1(long k, float* a, long rowStride, long stepStride, float* b, float* c, long ldc, bool accumulate)
