@@ -50,7 +50,7 @@ internal sealed class ScreenedNeighbours
     public float Largest => _largest;
 
     /// <summary>Bounds kept of each row: bytes err so much that many rows have bounds below the t-th distance.</summary>
-    public static int Width(long n, int t, ScreenType type) => (int)Math.Min(n - 1, type == ScreenType.Int8 ? 3L * t : t + Math.Max(16, t / 4));
+    public static int Width(long n, int t, ScreenType type) => (int)Math.Min(n - 1, type == ScreenType.Int8 ? 4L * t : t + Math.Max(16, t / 4));
 
     /// <summary>Finds the neighbours, or gives up and says why: nothing is known then.</summary>
     public static ScreenedNeighbours? Find(

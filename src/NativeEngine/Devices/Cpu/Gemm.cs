@@ -36,10 +36,11 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Columns of a register tile.</summary>
     public static long TileColumns => L.Width == SimdWidth.Bits512 ? 32 : 16;
 
-    /// <summary>Floats of scratch that <see cref="Multiply"/> needs.</summary>
+    /// <summary>Floats of scratch that <see cref="Multiply"/> needs for products of at most n columns and k steps.</summary>
     public static long ScratchFloats(long n, long k)
     {
-        long steps = Steps(k), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
+        // Not Steps(k): a k just above one block is cut in halves, and a smaller k would need more.
+        long steps = RoundUp(Math.Min(k, StepBlock), 4), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
         return (steps * columns) + (RowBlock * (steps + RowPadding)) + MaximumTile;
     }
 

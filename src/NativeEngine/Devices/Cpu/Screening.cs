@@ -103,9 +103,11 @@ internal sealed unsafe partial class CpuKernels<L> : IScreenKernels
         }
         double middle = (float)((smallest + most) / 2), half = (most - smallest) / 2;
         int levels = type == ScreenType.Int8 ? 127 : short.MaxValue;
+        // The smallest step whose inverse is a float32.
+        const double SmallestStep = 1e-37;
         for (int trial = 0; trial < Trials && half > 0; trial++)
         {
-            double candidate = half / (1 << trial) / levels, error = 0;
+            double candidate = Math.Max(SmallestStep, half / (1 << trial) / levels), error = 0;
             for (long r = 0; r < Math.Min(n, SampleRows); r++)
             {
                 float* row = x + (r * n / Math.Min(n, SampleRows) * h);
