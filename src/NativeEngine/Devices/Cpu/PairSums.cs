@@ -127,6 +127,7 @@ internal static unsafe class PairSums<L>
     }
 
     /// <summary>Columns first .. first + steps - 1 of 32 rows from anywhere, as a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void PackLanes(float** rows, long first, long steps, float* panel)
     {
         for (int r = 0; r < Panel; r += 4)

@@ -186,6 +186,7 @@ internal sealed unsafe partial class CpuKernels<L> : IScreenKernels
         }
 
         /// <summary>Any integer would do, so they are found in float32; what each one costs is told in double.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Row(long i, double magnitudes)
         {
             float* row = x + (i * screen.Columns);
@@ -297,6 +298,7 @@ internal sealed unsafe partial class CpuKernels<L> : IScreenKernels
             return Finish(i0, j0, rows, columns, sums);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private float Finish(long i0, long j0, long rows, long columns, double* sums)
         {
             // |a - b| = a + b - 2 min(a, b) for shorts; bytes have the sum already.

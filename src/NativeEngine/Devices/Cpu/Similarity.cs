@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
@@ -252,6 +253,7 @@ internal sealed unsafe partial class CpuKernels<L>
             return maximum;
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
         private void Store(long i0, long j0, long rows, long columns, bool diagonal, float* values)
         {
             for (long i = 0; i < rows; i++)
@@ -283,6 +285,7 @@ internal sealed unsafe partial class CpuKernels<L>
         }
 
         /// <summary>Four rows of four, transposed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static void Turn4(float* source, long stride, float* target, long ld)
         {
             Vector128<float> w = Vector128.Load(source), x = Vector128.Load(source + stride);
