@@ -82,7 +82,7 @@ internal sealed class TrainVerb : Verb
         using var trainer = new Trainer(model.Model, data, options);
         if (context.DryRun)
         {
-            TrainReport.WritePlan(context, model, data, plan, options);
+            TrainReport.WritePlan(context, model, data, plan, options, trainer);
             return 0;
         }
         using var output = OutputFolder.Open(checkedOutput, resume);

@@ -8,7 +8,22 @@ namespace NativeEngine.Selection;
 /// <param name="Rescored">Pairs whose float32 distance was computed because their bounds could not exclude them.</param>
 /// <param name="Rows">Rows whose float32 distances to all others were computed because their bounds excluded too little.</param>
 /// <param name="Note">A sentence: how it went, or why nothing was screened.</param>
-public sealed record SelectionScreening(SelectionPrecision Precision, long Screened, long Rescored, long Rows, string Note);
+public sealed record SelectionScreening(SelectionPrecision Precision, long Screened, long Rescored, long Rows, string Note)
+{
+    /// <summary>What it did in all sources of a selection; null with float32.</summary>
+    internal static SelectionScreening? Sum(SelectionPrecision precision, IEnumerable<GreedySource> sources)
+    {
+        if (precision == SelectionPrecision.Fp32)
+        {
+            return null;
+        }
+        var all = sources.Select(s => s.Screening
+            ?? new SelectionScreening(precision, 0, 0, s.Size, "exact greedy reads every distance, so none can be left out")).ToArray();
+        return all.Length == 0
+            ? new SelectionScreening(precision, 0, 0, 0, "nothing was to be compared")
+            : new SelectionScreening(precision, all.Sum(s => s.Screened), all.Sum(s => s.Rescored), all.Sum(s => s.Rows), all.MaxBy(s => (s.Screened, s.Rows))!.Note);
+    }
+}
 
 /// <summary>
 /// The t nearest rows of every row and the largest distance, by L1, with the bits of float32: all pairs are bounded in integers (<see cref="IScreenKernels"/>), each row keeps the w

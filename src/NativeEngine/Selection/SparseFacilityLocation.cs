@@ -92,7 +92,8 @@ internal static class SparseFacilityLocation
             {
                 all[j] = reverse.Gain(j, current, graph.Self);
             }
-            queue = new GainQueue(all);
+            queue = new GainQueue();
+            queue.Reset(all);
         }
         for (int p = 0; p < k; p++)
         {

@@ -22,7 +22,8 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
     /// <param name="source">Source id: keys the sampling.</param>
     /// <param name="step">Optimizer steps done: keys the random modes.</param>
     /// <param name="columns">Count(d) elements.</param>
-    public void Columns(Tensor<float> u, Tensor<int> rows, int source, long step, Tensor<int> columns)
+    /// <param name="workspace">Where scratch comes from; none: the device.</param>
+    public void Columns(Tensor<float> u, Tensor<int> rows, int source, long step, Tensor<int> columns, Workspace? workspace = null)
     {
         int d = checked((int)u.RowLength), h = (int)columns.Length;
         var random = new SelectionRandom(seed, step);
@@ -31,14 +32,16 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
             device.Upload(random.Sample(SelectionRandom.Use.Columns, SelectionPlan.AllSources, d, h), columns);
             return;
         }
-        using var buffer = device.Allocate<float>(d, MemoryUse.Selection);
-        device.Kernels.ColumnImportance(u, rows, buffer.View);
+        using var scope = workspace?.Open();
+        using var own = workspace is null ? device.Allocate<float>(d, MemoryUse.Selection) : null;
+        var values = own?.View ?? workspace!.Floats(d);
+        device.Kernels.ColumnImportance(u, rows, values);
         if (mode == ColumnMode.Largest)
         {
-            device.Kernels.TopK(buffer.View, columns);
+            device.Kernels.TopK(values, columns);
             return;
         }
-        float[] importance = device.Download(buffer.View);
+        float[] importance = device.Download(values);
         int smallest = mode == ColumnMode.Smallest ? h : h / 2;
         var ascending = Enumerable.Range(0, d).OrderBy(k => importance[k]);
         var descending = Enumerable.Range(0, d).OrderByDescending(k => importance[k]);

@@ -5,8 +5,34 @@ using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
-/// <summary>The examples of one step, in training order, with the weight of each one's loss.</summary>
-internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective);
+/// <summary>The examples of one step, in training order, with the weight of each one's loss. Valid until the next step.</summary>
+internal sealed class ChosenBatch
+{
+    private int[] _examples = [];
+    private float[] _weights = [];
+    private int _count;
+
+    /// <summary>Dataset indices.</summary>
+    public ReadOnlySpan<int> Examples => _examples.AsSpan(0, _count);
+
+    /// <summary>Weight of each example's loss.</summary>
+    public ReadOnlySpan<float> Weights => _weights.AsSpan(0, _count);
+
+    /// <summary>Examples of kept sources.</summary>
+    public int Kept { get; private set; }
+
+    /// <summary>Objective of the selection, or NaN.</summary>
+    public double Objective { get; private set; }
+
+    /// <summary>Takes count examples: their memory, to be written.</summary>
+    public (int[] Examples, float[] Weights) Set(int count, int kept, double objective)
+    {
+        (_count, Kept, Objective) = (count, kept, objective);
+        GrownArray.Of(ref _examples, count);
+        GrownArray.Of(ref _weights, count).Fill(1);
+        return (_examples, _weights);
+    }
+}
 
 /// <summary>
 /// Takes the mini-batch from the pool by the run's arm. For CoLM only the candidates of the plan are forwarded: neither kept sources nor those
@@ -23,6 +49,12 @@ internal sealed class BatchChooser : IDisposable
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
     private readonly CoresetSelector? _selector;
+    private readonly SelectionPlan _plan = new();
+    private readonly ChosenBatch _chosen = new();
+    private readonly TokenBatch _batch;
+    private readonly List<int> _random = [];
+    private readonly List<Range> _parts = [];
+    private int[] _sources = [], _candidates = [], _order = [];
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
     public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null)
@@ -34,42 +66,45 @@ internal sealed class BatchChooser : IDisposable
             KeptSources = options.SmallSources.Apply(data.SourceSizes, options.Pool),
             Seed = options.Seed,
         };
+        if (options.Selection == BatchSelection.Random)
+        {
+            _coreset = RandomSelector.Alike(_coreset);
+        }
+        _batch = new TokenBatch(model.Device, model.Config);
         if (options.Selection == BatchSelection.Colm)
         {
             _features = new GradientFeatures(model, options.Features with { Seed = options.Seed });
             _normalizer = Normalizer(model.Device, options);
-            _selector = new CoresetSelector(model.Device, _coreset, _normalizer);
+            _selector = new CoresetSelector(model.Device, _coreset, _normalizer, workspace);
         }
     }
 
     /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
-    public ChosenBatch Choose(int[] pool, long step, CancellationToken cancellation = default)
+    public ChosenBatch Choose(ReadOnlySpan<int> pool, long step, CancellationToken cancellation = default)
     {
-        int[] sources = Array.ConvertAll(pool, _data.SourceOf);
-        var result = _options.Selection switch
+        if (_options.Selection == BatchSelection.Full)
         {
-            BatchSelection.Full => null,
-            BatchSelection.Random => RandomSelector.Uniform(_coreset, sources, step),
-            BatchSelection.Composition => RandomSelector.Composition(SelectionPlan.Create(_coreset, sources, step)),
-            _ => Coreset(pool, sources, step, cancellation),
-        };
-        if (result is null)
-        {
-            var ones = new float[pool.Length];
-            Array.Fill(ones, 1f);
-            return new ChosenBatch(pool, ones, 0, double.NaN);
+            pool.CopyTo(_chosen.Set(pool.Length, 0, double.NaN).Examples);
+            return _chosen;
         }
-        if (result.Indices.Count == 0)
+        var sources = GrownArray.Of(ref _sources, pool.Length);
+        for (int i = 0; i < pool.Length; i++)
         {
-            throw new EngineException(ErrorKind.Numerical,
-                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {result.Dropped.Count} of them have a feature that is not finite",
-                "lower the learning rate");
+            sources[i] = _data.SourceOf(pool[i]);
         }
-        return new ChosenBatch(
-            [.. result.Indices.Select(i => pool[i])],
-            [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],
-            result.Kept.Count,
-            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN);
+        _plan.Fill(_coreset, sources, step);
+        if (_options.Selection == BatchSelection.Colm)
+        {
+            Coreset(pool, step, cancellation);
+            return _chosen;
+        }
+        RandomSelector.Composition(_plan, _random, ref _order);
+        var (examples, _) = _chosen.Set(_random.Count, _plan.KeptList.Count, double.NaN);
+        for (int i = 0; i < _random.Count; i++)
+        {
+            examples[i] = pool[_random[i]];
+        }
+        return _chosen;
     }
 
     /// <summary>Writes the history; nothing for arms without one.</summary>
@@ -92,24 +127,42 @@ internal sealed class BatchChooser : IDisposable
 
     public void Dispose()
     {
+        _batch.Dispose();
+        _selector?.Dispose();
         _features?.Dispose();
         _normalizer?.Dispose();
     }
 
-    private SelectionResult Coreset(int[] pool, int[] sources, long step, CancellationToken cancellation)
+    private void Coreset(ReadOnlySpan<int> pool, long step, CancellationToken cancellation)
     {
-        var plan = _selector!.Plan(sources, step);
-        int[] candidates = [.. plan.Candidates.Select(i => pool[i])];
+        var candidates = GrownArray.Of(ref _candidates, _plan.CandidateList.Count);
+        for (int i = 0; i < candidates.Length; i++)
+        {
+            candidates[i] = pool[_plan.CandidateList[i]];
+        }
         using var scope = _workspace.Open();
         var features = _workspace.Floats(candidates.Length, _features!.Dimension);
-        foreach (var part in BatchPacker.Split(_data, candidates, _options.FeaturePassTokens(_data, pool)))
+        BatchPacker.Split(_data, candidates, _options.FeaturePassTokens(_data, pool), _parts);
+        foreach (var part in _parts)
         {
             var (first, count) = part.GetOffsetAndLength(candidates.Length);
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, candidates.AsSpan()[part]));
-            _features.Compute(batch, features.Slice(first, count), _workspace);
+            _batch.Load(_data, candidates.Slice(first, count));
+            _features.Compute(_batch, features.Slice(first, count), _workspace);
         }
         _measured?.Invoke();
-        return _selector.Select(plan, features, cancellation);
+        var run = _selector!.Run(_plan, features, cancellation);
+        if (run.Indices.Count == 0)
+        {
+            throw new EngineException(ErrorKind.Numerical,
+                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {run.Plan.Dropped.Count} of them have a feature that is not finite",
+                "lower the learning rate");
+        }
+        var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective);
+        for (int i = 0; i < run.Indices.Count; i++)
+        {
+            examples[i] = pool[run.Indices[i]];
+            weights[i] = _options.ClusterWeights ? run.Weights[i] : 1;
+        }
     }
 
     private static IGradientNormalizer Normalizer(Device device, TrainOptions options)

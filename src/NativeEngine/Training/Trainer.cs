@@ -21,6 +21,10 @@ public sealed class Trainer : IDisposable
     private readonly LearningRateSchedule _schedule;
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
+    private readonly TokenBatch _batch;
+    private readonly int[] _pool, _poolBySource, _trainedBySource;
+    private readonly List<Range> _parts = [];
+    private float[] _rowWeights = [], _losses = [];
 
     /// <summary>
     /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
@@ -38,6 +42,10 @@ public sealed class Trainer : IDisposable
         _workspace = new Workspace(model.Device);
         _chooser = new BatchChooser(model, data, options, _workspace, MeasurePeak);
         _schedule = options.LearningRates();
+        _batch = new TokenBatch(model.Device, model.Config);
+        _pool = new int[options.Pool];
+        _poolBySource = new int[data.Sources.Count];
+        _trainedBySource = new int[data.Sources.Count];
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
@@ -68,13 +76,13 @@ public sealed class Trainer : IDisposable
 
     /// <summary>
     /// Draws a pool, chooses the mini-batch, and makes one optimizer step. Errors: Numerical naming the example, or the tensor, whose value is
-    /// not finite; the parameters are then as before the step.
+    /// not finite; the parameters are then as before the step. Steps that are no larger than earlier ones allocate nothing.
     /// </summary>
     public StepReport Step()
     {
         long start = Stopwatch.GetTimestamp();
-        var pool = _sampler.Next();
-        var chosen = _chooser.Choose(pool, StepsDone);
+        _sampler.Next(_pool);
+        var chosen = _chooser.Choose(_pool, StepsDone);
         MeasurePeak();
         double selectionSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
@@ -86,8 +94,8 @@ public sealed class Trainer : IDisposable
         _model.Device.Synchronize();
         StepsDone++;
         return new StepReport(
-            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(pool), CountSources(chosen.Examples),
-            chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, _poolBySource),
+            CountSources(chosen.Examples, _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
     }
 
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
@@ -111,6 +119,7 @@ public sealed class Trainer : IDisposable
     {
         _sumOfSquares.Dispose();
         _scale.Dispose();
+        _batch.Dispose();
         _chooser.Dispose();
         _workspace.Dispose();
         Optimizer.Dispose();
@@ -128,30 +137,31 @@ public sealed class Trainer : IDisposable
             total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
             labels += _data.LabelCount(chosen.Examples[i]);
         }
-        List<Range> parts = _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(_data, chosen.Examples, _options.MicroBatchTokens);
+        BatchPacker.Split(_data, chosen.Examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
         double loss = 0;
-        foreach (var part in parts)
+        foreach (var part in _parts)
         {
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, chosen.Examples.AsSpan()[part]));
-            loss += Part(batch, chosen.Examples.AsSpan()[part], chosen.Weights.AsSpan()[part], total);
-            tokens += batch.TokenCount;
+            _batch.Load(_data, chosen.Examples[part]);
+            loss += Part(_batch, chosen.Examples[part], chosen.Weights[part], total);
+            tokens += _batch.TokenCount;
         }
         return (loss, tokens, labels);
     }
 
     private double Part(TokenBatch batch, ReadOnlySpan<int> examples, ReadOnlySpan<float> weights, double total)
     {
-        var rowWeights = new float[batch.LabelCount];
+        var rowWeights = GrownArray.Of(ref _rowWeights, (int)batch.LabelCount);
         for (int s = 0; s < batch.Sequences; s++)
         {
-            rowWeights.AsSpan(batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]).Fill((float)(weights[s] / total));
+            rowWeights[batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]].Fill((float)(weights[s] / total));
         }
         using var scope = _workspace.Open();
         var deviceWeights = _workspace.Floats(batch.LabelCount);
         var losses = _workspace.Floats(batch.LabelCount);
         _model.Device.Upload<float>(rowWeights, deviceWeights);
         _model.LossAndGradient(batch, deviceWeights, losses, _options.CheckpointActivations, _workspace);
-        var values = _model.Device.Download(losses);
+        var values = GrownArray.Of(ref _losses, (int)batch.LabelCount);
+        _model.Device.Download(losses, values);
         double sum = 0;
         for (int s = 0; s < batch.Sequences; s++)
         {
@@ -184,7 +194,9 @@ public sealed class Trainer : IDisposable
         {
             device.Kernels.Fill(1, _scale.View);
         }
-        double norm = Math.Sqrt(device.Download(_sumOfSquares.View)[0]);
+        float squares = 0;
+        device.Download(_sumOfSquares.View, new Span<float>(ref squares));
+        double norm = Math.Sqrt(squares);
         return double.IsFinite(norm) ? norm
             : throw new EngineException(ErrorKind.Numerical,
                 $"step {StepsDone + 1}: {NotFinite(Gradients, "the gradient of ") ?? $"the gradient's norm is {norm}"}", "lower the learning rate");
@@ -205,9 +217,9 @@ public sealed class Trainer : IDisposable
         return null;
     }
 
-    private int[] CountSources(int[] examples)
+    private int[] CountSources(ReadOnlySpan<int> examples, int[] counts)
     {
-        var counts = new int[_data.Sources.Count];
+        Array.Clear(counts);
         foreach (int example in examples)
         {
             counts[_data.SourceOf(example)]++;

@@ -17,6 +17,9 @@ internal sealed unsafe partial class CpuKernels<L>
     /// <summary>Packed rows: slot 0 holds the block's rows, slot 1 its columns.</summary>
     private readonly Scratch _packed = new(2);
 
+    /// <summary>The largest value of every unit of pairs.</summary>
+    private readonly Scratch _maxima = new(1);
+
     public void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest)
     {
         long n = x.Rows, h = x.RowLength;
@@ -112,15 +115,12 @@ internal sealed unsafe partial class CpuKernels<L>
         // Few rows are cut finer, so that every thread gets a unit; the bits do not depend on it.
         long unit = Unit(Math.Max(a.Rows, b.Rows));
         long down = (a.Rows + unit - 1) / unit, across = (b.Rows + unit - 1) / unit;
-        float[] most = new float[down * across];
-        fixed (float* maxima = most)
-        {
-            _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, maxima), down * across, 1);
-        }
+        float* most = _maxima.Get(0, down * across);
+        _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, most), down * across, 1);
         float maximum = 0;
-        foreach (float value in most)
+        for (long u = 0; u < down * across; u++)
         {
-            maximum = Math.Max(maximum, value);
+            maximum = Math.Max(maximum, most[u]);
         }
         return maximum;
     }
