@@ -1,6 +1,8 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kills [N]
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kills [N]|capi [native]
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using System.Xml.Linq;
 
 return args switch
@@ -10,6 +12,8 @@ return args switch
     ["kills"] => Kills("20"),
     ["kills", var count] => Kills(count),
     ["check"] => First(Build, Format, Test),
+    ["capi"] => CApi("v3", "v4"),
+    ["capi", "native"] => CApi("native"),
     _ => Usage(),
 };
 
@@ -43,6 +47,56 @@ static int Kills(string count)
     return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
 }
 
+// The C library, compiled beforehand for processors with AVX2 (v3) and with AVX-512 (v4), which it cannot find out when it runs. The layout of artifacts/capi is the
+// dynamic loader's own: where lib/ is on the library path (or in a program's RUNPATH), glibc takes the v4 library on processors that have it, and lib/libnative_engine.so on others. "native" builds the one for this machine only.
+static int CApi(params string[] levels)
+{
+    if (!OperatingSystem.IsLinux())
+    {
+        Console.WriteLine("skipped: the C library is built on Linux");
+        return 0;
+    }
+    if (!new[] { "clang", "gcc" }.Any(OnPath))
+    {
+        Console.WriteLine("skipped: the C library needs clang or gcc as its linker (apt-get install gcc libc6-dev), and neither is on the path");
+        return 0;
+    }
+    bool x64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
+    string artifacts = Path.Combine(Root(), "artifacts"), work = Path.Combine(artifacts, "capi-build"), target = Path.Combine(artifacts, "capi");
+    if (Directory.Exists(Path.Combine(target, "lib")))
+    {
+        Directory.Delete(Path.Combine(target, "lib"), recursive: true);
+    }
+    foreach (string level in x64 ? levels : ["native"])
+    {
+        // The compiler's output does not depend on the instruction set by name, so what was compiled for another one goes first.
+        string native = Path.Combine(work, "obj", "NativeEngine.CApi", x64 ? "release_linux-x64" : "release_linux-arm64", "native");
+        if (Directory.Exists(native))
+        {
+            Directory.Delete(native, recursive: true);
+        }
+        string published = Path.Combine(work, "publish", level);
+        string[] set = x64 ? [$"-p:IlcInstructionSet=x86-x64-{(level != "native" ? level : Vector512.IsHardwareAccelerated ? "v4" : "v3")}"] : [];
+        // .NET 9's native runtime package exists where .NET 10's does not.
+        int code = DotNet(["publish", "src/NativeEngine.CApi", "-c", "Release", "-r", x64 ? "linux-x64" : "linux-arm64", "-p:EngineFramework=net9.0", .. set, "--artifacts-path", work, "-o", published, "-v", "q", "--nologo"]);
+        if (code != 0)
+        {
+            return code;
+        }
+        string folder = Path.Combine(target, "lib", level == "v4" ? Path.Combine("glibc-hwcaps", "x86-64-v4") : "");
+        Directory.CreateDirectory(folder);
+        string library = Path.Combine(folder, "libnative_engine.so");
+        File.Copy(Path.Combine(published, "native_engine.so"), library, overwrite: true);
+        Console.WriteLine($"{Path.GetRelativePath(Root(), library)}: {new FileInfo(library).Length / 1e6:0.0} MB");
+    }
+    Directory.CreateDirectory(Path.Combine(target, "include"));
+    File.Copy(Path.Combine(Root(), "src/NativeEngine.CApi/include/native_engine.h"), Path.Combine(target, "include", "native_engine.h"), overwrite: true);
+    return 0;
+}
+
+static bool OnPath(string program) =>
+    (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
+
 static int Summarize(DirectoryInfo results, int code)
 {
     int passed = 0, failed = 0, skipped = 0;
@@ -74,7 +128,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kills [N]");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kills [N]|capi [native]");
     return 2;
 }
 

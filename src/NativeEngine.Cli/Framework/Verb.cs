@@ -41,7 +41,7 @@ internal abstract class Verb : Command
 /// <summary>A verb that only holds others: <c>nengine data synth</c>.</summary>
 internal sealed class VerbGroup : Command
 {
-    public VerbGroup(string name, string description, params Verb[] verbs)
+    public VerbGroup(string name, string description, params Command[] verbs)
         : base(name, description)
     {
         foreach (var verb in verbs)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
+using NativeEngine.Model;
 
 namespace NativeEngine.Cli.Verbs;
 

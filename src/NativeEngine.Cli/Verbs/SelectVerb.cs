@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using NativeEngine.Devices;
-using NativeEngine.Devices.Cpu;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Cli.Verbs;
@@ -52,7 +51,7 @@ internal sealed class SelectVerb : Verb
             return 0;
         }
 
-        var (rows, plan2) = LoadCandidates(context, device, features, selector, plan, sources, step);
+        var (rows, plan2) = LoadCandidates(context, device, features, selector, sources, step);
         double read = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         SelectionResult result;
         using (rows)
@@ -102,19 +101,11 @@ internal sealed class SelectVerb : Verb
         var options = _coreset.Read(context, Budget(context.Need(_budget), features.Rows)) with
         {
             KeptSources = KeptSources(context, sources),
-            ExactLimit = ExactLimit(context, features),
+            ExactLimit = SelectionMemory.ExactLimit(
+                context.MaxMemory, features.Rows, features.Columns, context.Get(_adam), context.Get(_sources) is not null || _coreset.Top(context) > 0, context.Threads.Count),
         };
         options.Validate();
         return options;
-    }
-
-    /// <summary>Rows whose n x n matrix fits beside the features and a copy of them; past 32768 lists of neighbours are quicker and as good.</summary>
-    private int ExactLimit(VerbContext context, FeatureFile features)
-    {
-        const long Most = 32_768;
-        long copies = 1 + (context.Get(_adam) ? 1 : 0) + (context.Get(_sources) is not null || _coreset.Top(context) > 0 ? 1 : 0);
-        long left = context.MaxMemory - (copies * features.Rows * features.Columns * sizeof(float)) - CpuDevice.SimilarityScratch(features.Rows, features.Columns, context.Threads.Count);
-        return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
     }
 
     private static void RequireFits(VerbContext context, SelectionOptions options, SelectionMemory need)
@@ -193,17 +184,13 @@ internal sealed class SelectVerb : Verb
 
     /// <summary>The rows of all candidates with finite features, and the plan without the others.</summary>
     private static (DeviceBuffer<float> Rows, SelectionPlan Plan) LoadCandidates(
-        VerbContext context, Device device, FeatureFile features, CoresetSelector selector, SelectionPlan plan, SourceFile sources, long step)
+        VerbContext context, Device device, FeatureFile features, CoresetSelector selector, SourceFile sources, long step)
     {
         var all = features.Load(device, context.Cancellation);
         try
         {
             var matrix = all.View.Reshape(features.Rows, features.Columns);
-            using var flags = device.Allocate<int>(features.Rows, MemoryUse.Selection);
-            device.Kernels.RowsFinite(matrix, flags.View);
-            int[] finite = device.Download(flags.View);
-            int[] bad = [.. Enumerable.Range(0, finite.Length).Where(i => finite[i] == 0)];
-            plan = bad.Length == 0 ? plan : selector.Plan(sources.Ids, step, bad);
+            var plan = selector.PlanFinite(sources.Ids, step, matrix);
             if (plan.Candidates.Count == features.Rows)
             {
                 return (all, plan);

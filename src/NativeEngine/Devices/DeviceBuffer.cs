@@ -9,6 +9,7 @@ public sealed class DeviceBuffer<T> : IDisposable
     where T : unmanaged
 {
     private readonly MemoryUse _use;
+    private readonly bool _borrowed;
     private nint _handle;
 
     internal unsafe DeviceBuffer(Device device, long length, MemoryUse use)
@@ -19,6 +20,12 @@ public sealed class DeviceBuffer<T> : IDisposable
         _use = use;
         Bytes = checked(length * sizeof(T));
         _handle = device.AllocateMemory(Bytes, use);
+    }
+
+    /// <summary>A view of memory that somebody else owns: it is neither counted nor freed.</summary>
+    internal unsafe DeviceBuffer(Device device, nint borrowed, long length)
+    {
+        (Device, Length, Bytes, _handle, _borrowed) = (device, length, checked(length * sizeof(T)), borrowed, true);
     }
 
     /// <summary>Where the memory lies.</summary>
@@ -40,7 +47,7 @@ public sealed class DeviceBuffer<T> : IDisposable
     public void Dispose()
     {
         nint handle = Interlocked.Exchange(ref _handle, 0);
-        if (handle != 0)
+        if (handle != 0 && !_borrowed)
         {
             Device.FreeMemory(handle, Bytes, _use);
         }

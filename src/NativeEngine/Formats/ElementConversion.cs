@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace NativeEngine.Formats;
 
 /// <summary>Little-endian stored elements to the two types the engine computes with. Addresses need not be aligned.</summary>
-internal static class ElementConversion
+public static class ElementConversion
 {
     /// <summary>
     /// float32 from any numeric type but those of fewer than 8 bits: exact from F32, F16, BF16, the 8- and 16-bit integers and Bool;

@@ -159,7 +159,8 @@ public sealed class ParameterMerger : IDisposable
         writer.Wait();
     }
 
-    private static void KeepSmallest(ref long place, long value)
+    /// <summary>place = min(place, value), whoever else does the same.</summary>
+    internal static void KeepSmallest(ref long place, long value)
     {
         for (long seen = Volatile.Read(ref place); value < seen;)
         {

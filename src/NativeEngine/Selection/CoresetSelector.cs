@@ -40,6 +40,16 @@ public sealed class CoresetSelector : IDisposable
     public SelectionPlan Plan(ReadOnlySpan<int> sources, long step, params IReadOnlyCollection<int> nonFinite) =>
         SelectionPlan.Create(Options, sources, step, nonFinite);
 
+    /// <summary>The same where the features of all examples [n,d] are there: rows with NaN or infinity are dropped before quotas are shared.</summary>
+    public SelectionPlan PlanFinite(ReadOnlySpan<int> sources, long step, Tensor<float> features)
+    {
+        var device = features.Buffer.Device;
+        using var flags = device.Allocate<int>(features.Rows, MemoryUse.Selection);
+        device.Kernels.RowsFinite(features, flags.View);
+        int[] finite = device.Download(flags.View);
+        return Plan(sources, step, [.. Enumerable.Range(0, finite.Length).Where(i => finite[i] == 0)]);
+    }
+
     /// <summary>
     /// Selects. Row r of features [plan.Candidates.Count, d] belongs to pool position plan.Candidates[r]; rows with NaN or infinity are dropped
     /// before any statistic and the quotas shared anew. Unless nothing was picked, the normaliser's history then takes in the mean of the picks.

@@ -61,6 +61,18 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
             Math.Max(loading, resident + device), resident + device, Math.Max(loading, resident + process) + (plan.PoolSize * Described), terms, elements);
     }
 
+    /// <summary>
+    /// Candidates up to which a source may have an n x n matrix (<see cref="SelectionOptions.ExactLimit"/>) when there are so many bytes: it must fit beside the features, their normalised copy and
+    /// a gathered one; past 32768 lists of neighbours are quicker and as good.
+    /// </summary>
+    public static int ExactLimit(long bytes, long rows, long dimension, bool normalized, bool gathered, int threads)
+    {
+        const long Most = 32_768;
+        long copies = 1 + (normalized ? 1 : 0) + (gathered ? 1 : 0);
+        long left = bytes - (copies * rows * dimension * sizeof(float)) - CpuDevice.SimilarityScratch(rows, dimension, threads);
+        return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
+    }
+
     private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), n * 60);
 
     private static (long Device, long Beside) Lists(long n, long columns, int neighbours, SelectionOptions options)

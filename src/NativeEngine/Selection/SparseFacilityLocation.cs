@@ -92,8 +92,7 @@ internal static class SparseFacilityLocation
             {
                 all[j] = reverse.Gain(j, current, graph.Self);
             }
-            queue = new GainQueue();
-            queue.Reset(all);
+            queue = new GainQueue(all);
         }
         for (int p = 0; p < k; p++)
         {

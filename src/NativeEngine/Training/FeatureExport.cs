@@ -47,31 +47,40 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
     /// Writes the file, atomically. Errors: Numerical naming the example whose feature is not finite; WillNotFit for a disk or a device that is
     /// too small.
     /// </summary>
-    public void Write(string path, Action<int>? progress = null, CancellationToken cancellation = default)
+    public void Write(string path, Action<int>? progress = null, CancellationToken cancellation = default) =>
+        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink => Compute(
+            (first, rows) =>
+            {
+                sink.Write(rows);
+                progress?.Invoke(first + (int)(rows.Length / Dimension));
+            },
+            cancellation));
+
+    /// <summary>
+    /// Computes all rows in order and hands them out in pieces: the first example of the piece, and its rows one after the other. Errors: Numerical naming the example whose
+    /// feature is not finite; WillNotFit.
+    /// </summary>
+    public void Compute(Action<int, float[]> rows, CancellationToken cancellation = default)
     {
         using var workspace = new Workspace(model.Device);
-        NpyWriter.Write(path, DType.F32, [data.Count, Dimension], sink =>
+        foreach (var (first, count) in Pieces())
         {
-            foreach (var (first, count) in Pieces())
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = workspace.Open();
+            var features = workspace.Floats(count, Dimension);
+            using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
+            _features.Compute(batch, features, workspace);
+            float[] values = model.Device.Download(features);
+            int bad = Array.FindIndex(values, v => !float.IsFinite(v));
+            if (bad >= 0)
             {
-                cancellation.ThrowIfCancellationRequested();
-                using var scope = workspace.Open();
-                var rows = workspace.Floats(count, Dimension);
-                using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
-                _features.Compute(batch, rows, workspace);
-                float[] values = model.Device.Download(rows);
-                int bad = Array.FindIndex(values, v => !float.IsFinite(v));
-                if (bad >= 0)
-                {
-                    int example = first + (int)(bad / Dimension);
-                    throw new EngineException(ErrorKind.Numerical,
-                        $"element {bad % Dimension} of the feature of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {values[bad]}",
-                        "look at the model with eval, and at that example");
-                }
-                sink.Write(values);
-                progress?.Invoke(first + count);
+                int example = first + (int)(bad / Dimension);
+                throw new EngineException(ErrorKind.Numerical,
+                    $"element {bad % Dimension} of the feature of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {values[bad]}",
+                    "look at the model with eval, and at that example");
             }
-        });
+            rows(first, values);
+        }
     }
 
     /// <inheritdoc/>

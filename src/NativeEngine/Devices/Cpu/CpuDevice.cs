@@ -26,10 +26,11 @@ public sealed class CpuDevice : Device
                 $"cpu: {NameOf(Width)} registers were asked for, this processor has {NameOf(Widest)}", "unset NENGINE_SIMD or give a smaller width");
         }
         _team = new ThreadTeam(threads == 0 ? Environment.ProcessorCount : threads);
+        // Compiled beforehand, a width that the processor is not compiled for is a constant, and its kernels are left out.
         IKernels kernels = Width switch
         {
-            SimdWidth.Bits512 => new CpuKernels<Lanes512>(_team),
-            SimdWidth.Bits256 => new CpuKernels<Lanes256>(_team),
+            SimdWidth.Bits512 when Vector512.IsHardwareAccelerated => new CpuKernels<Lanes512>(_team),
+            SimdWidth.Bits256 when Vector256.IsHardwareAccelerated => new CpuKernels<Lanes256>(_team),
             SimdWidth.Bits128 => new CpuKernels<Lanes128>(_team),
             _ => new CpuKernels<LanesScalar>(_team),
         };
@@ -70,6 +71,20 @@ public sealed class CpuDevice : Device
 
     /// <summary>Bytes that similarities and distances of n rows of h columns take beside their tensors: packed rows and the units of the threads.</summary>
     public static long SimilarityScratch(long n, long h, int threads) => CpuKernels<LanesScalar>.SimilarityScratch(n, h, threads);
+
+    /// <summary>
+    /// A buffer over memory of the caller's (another program's array), aligned to an element: kernels read it where it lies. Nothing is copied, counted or freed; the memory must outlive the buffer.
+    /// </summary>
+    public unsafe DeviceBuffer<T> Borrow<T>(T* memory, long length)
+        where T : unmanaged
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        if ((memory is null && length > 0) || (nuint)memory % (nuint)sizeof(T) != 0)
+        {
+            throw new ArgumentException($"memory of {length} elements of {sizeof(T)} bytes cannot be borrowed at address {(nint)memory:x}", nameof(memory));
+        }
+        return new DeviceBuffer<T>(this, (nint)memory, length);
+    }
 
     /// <inheritdoc/>
     public override void Synchronize()

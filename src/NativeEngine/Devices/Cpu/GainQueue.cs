@@ -12,6 +12,13 @@ internal sealed class GainQueue
     private double[] _gain = [];
     private int _size, _count;
 
+    /// <summary>A queue for <see cref="Reset"/>.</summary>
+    public GainQueue()
+    {
+    }
+
+    public GainQueue(ReadOnlySpan<double> gains) => Reset(gains);
+
     /// <summary>Starts anew with the gains of rows 0, 1, ..., in the memory there is.</summary>
     public void Reset(ReadOnlySpan<double> gains)
     {

@@ -1,15 +1,18 @@
 using NativeEngine.Data;
 using NativeEngine.Devices;
-using NativeEngine.Model;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine.Model;
 
 /// <summary>A model folder opened for use, with its tokenizer and an optional adapter; owns all of them.</summary>
-internal sealed class OpenModel : IDisposable
+public sealed class OpenModel : IDisposable
 {
     private readonly ParameterSet _parameters;
     private readonly LoraAdapter? _adapter;
 
+    /// <summary>
+    /// Opens a folder, and an adapter's folder unless it is null. Errors: as <see cref="ModelFolder.Load"/>, <see cref="TokenizerFile.Load"/> and <see cref="AdapterFolder.Load"/>; BadInput for a tokenizer
+    /// with more tokens than the model.
+    /// </summary>
     public OpenModel(string folder, string? adapter, Device device, CancellationToken cancellation)
     {
         Tokenizer = TokenizerFile.Load(folder);
@@ -33,12 +36,16 @@ internal sealed class OpenModel : IDisposable
         }
     }
 
+    /// <summary>The architecture.</summary>
     public LlamaConfig Config { get; }
 
+    /// <summary>The tokenizer of the folder.</summary>
     public Tokenizer Tokenizer { get; }
 
+    /// <summary>The model, with the adapter on it.</summary>
     public LlamaModel Model { get; }
 
+    /// <inheritdoc/>
     public void Dispose()
     {
         Model.Dispose();
