@@ -239,8 +239,16 @@ public sealed class SelectionPlan
         if (parts == 1 || group.Budget == 0 || group.Budget == n)
         {
             _groups.Add(group);
-            return;
         }
+        else
+        {
+            Cut(group, parts);
+        }
+    }
+
+    private void Cut(SelectionGroup group, int parts)
+    {
+        int n = group.Members.Count;
         int[] order = new SelectionRandom(Options.Seed, Step).Order(SelectionRandom.Use.Parts, group.Source, n);
         int[][] members = [.. Enumerable.Range(0, parts).Select(p => order[(int)((long)n * p / parts)..(int)((long)n * (p + 1) / parts)])];
         int[] counts = SourceBudget.Share(Array.ConvertAll(members, m => m.Length), group.Budget);

@@ -32,23 +32,27 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
             device.Upload(random.Sample(SelectionRandom.Use.Columns, SelectionPlan.AllSources, d, h), columns);
             return;
         }
-        using var scope = workspace?.Open();
-        using var own = workspace is null ? device.Allocate<float>(d, MemoryUse.Selection) : null;
-        var values = own?.View ?? workspace!.Floats(d);
+        workspace ??= new Workspace(device, MemoryUse.Selection, keep: false);
+        using var scope = workspace.Open();
+        var values = workspace.Floats(d);
         device.Kernels.ColumnImportance(u, rows, values);
         if (mode == ColumnMode.Largest)
         {
             device.Kernels.TopK(values, columns);
             return;
         }
-        float[] importance = device.Download(values);
+        device.Upload(OnHost(random, source, device.Download(values), h), columns);
+    }
+
+    private int[] OnHost(SelectionRandom random, int source, float[] importance, int h)
+    {
+        int d = importance.Length;
         int smallest = mode == ColumnMode.Smallest ? h : h / 2;
         var ascending = Enumerable.Range(0, d).OrderBy(k => importance[k]);
         var descending = Enumerable.Range(0, d).OrderByDescending(k => importance[k]);
-        int[] chosen = mode == ColumnMode.Sampling
+        return mode == ColumnMode.Sampling
             ? Sampled(random, source, importance, h)
             : [.. ascending.Take(smallest), .. descending.Take(h - smallest)];
-        device.Upload(chosen, columns);
     }
 
     /// <summary>Without replacement in proportion to importance: the h largest of log(u) / importance (Efraimidis and Spirakis 2006).</summary>
