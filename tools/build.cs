@@ -1,14 +1,17 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kills [N]|capi [native]
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Security.Cryptography;
+using System.Text;
 using System.Xml.Linq;
 
 return args switch
 {
     ["build"] => Build(),
     ["test"] => Test(),
+    ["kernels"] => Kernels(),
     ["kills"] => Kills("20"),
     ["kills", var count] => Kills(count),
     ["check"] => First(Build, Format, Test),
@@ -45,6 +48,34 @@ static int Kills(string count)
 {
     Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
     return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
+}
+
+// kernels/*.cu to kernels/ptx/*.ptx with clang 19 (no CUDA toolkit). The first line of each holds the hash of what it was made from.
+static int Kernels()
+{
+    string folder = Path.Combine(Root(), "kernels"), header = Path.Combine(folder, "portable.h");
+    foreach (string source in Directory.GetFiles(folder, "*.cu").Order())
+    {
+        string target = Path.Combine(folder, "ptx", Path.ChangeExtension(Path.GetFileName(source), ".ptx"));
+        string made = Path.GetTempFileName();
+        try
+        {
+            int code = Run("clang-19", $"@{Path.Combine(folder, "clang.options")}", "-include", header, "-o", made, source);
+            if (code != 0)
+            {
+                return code;
+            }
+            byte[] text = [.. File.ReadAllBytes(header), .. File.ReadAllBytes(source)];
+            string first = $"// {Path.GetFileName(source)} sha256 {Convert.ToHexStringLower(SHA256.HashData(text))}\n";
+            File.WriteAllText(target, first + File.ReadAllText(made), new UTF8Encoding(false));
+        }
+        finally
+        {
+            File.Delete(made);
+        }
+        Console.WriteLine($"{Path.GetRelativePath(Root(), target)}: {new FileInfo(target).Length:N0} bytes");
+    }
+    return 0;
 }
 
 // The C library, compiled beforehand for processors with AVX2 (v3) and with AVX-512 (v4), which it cannot find out when it runs. The layout of artifacts/capi is the
@@ -128,7 +159,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kills [N]|capi [native]");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]");
     return 2;
 }
 
@@ -144,11 +175,13 @@ static int First(params Func<int>[] steps)
     return 0;
 }
 
-static int DotNet(params string[] arguments)
+static int DotNet(params string[] arguments) => Run("dotnet", arguments);
+
+static int Run(string program, params string[] arguments)
 {
-    Console.WriteLine($"== dotnet {string.Join(' ', arguments)}");
-    using var process = Process.Start(new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = Root() })
-        ?? throw new InvalidOperationException("dotnet did not start");
+    Console.WriteLine($"== {program} {string.Join(' ', arguments)}");
+    using var process = Process.Start(new ProcessStartInfo(program, arguments) { WorkingDirectory = Root() })
+        ?? throw new InvalidOperationException($"{program} did not start");
     process.WaitForExit();
     return process.ExitCode;
 }

@@ -22,6 +22,10 @@ public enum RandomPurpose : uint
     Test = 7,
     /// <summary>Which parameter differences a merge drops.</summary>
     Merging = 8,
+    /// <summary>Resampled documents and the order in which documents are scored.</summary>
+    Resampling = 10,
+    /// <summary>Random mixtures.</summary>
+    Candidates = 11,
 }
 
 /// <summary>

@@ -6,7 +6,7 @@ namespace NativeEngine.Benchmarks.Goals;
 internal sealed record GoalRow(string Section, string Name, Func<IWork> Ours)
 {
     /// <summary>The peer's script and arguments, known once our work is prepared (it may write the peer's input); null: no peer.</summary>
-    public (string Name, string Script, string[] Arguments)? Peer { get; init; }
+    public (string Name, string Script, Func<string[]> Arguments)? Peer { get; init; }
 
     /// <summary>Whether the peer's time is that of its BLAS, so that a slow one says nothing.</summary>
     public bool PeerUsesBlas { get; init; }

@@ -89,7 +89,7 @@ internal static class GoalsCommand
             {
                 // The first round tries every setting of the peer, the later ones use the fastest.
                 var settings = round == 0 ? peer.Capabilities : [setting];
-                var best = settings.Select(s => peer.Measure(other.Script, other.Arguments, s)).MinBy(r => r.Median)!;
+                var best = settings.Select(s => peer.Measure(other.Script, other.Arguments(), s)).MinBy(r => r.Median)!;
                 setting = best.Capability;
                 theirs.Add(best.Samples);
                 quality = row.Quality is { } q ? q.Value(work) / best.Facts[q.Fact] : null;

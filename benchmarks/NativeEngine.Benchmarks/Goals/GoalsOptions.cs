@@ -7,7 +7,7 @@ internal sealed record GoalsOptions
 {
     public const string Help = """
         usage: dotnet run benchmarks/compare.cs -- [options]
-          --only LIST      selection, training, kernels, process; default: all
+          --only LIST      selection, training, merging, kernels, process; default: all
           --quick          tiny sizes, one round: shows that everything runs, judges nothing
           --large          also selections of 8192 and 16384 rows (many minutes for the peers)
           --rounds N       how often ours and the peer take turns (default 3)
@@ -20,7 +20,7 @@ internal sealed record GoalsOptions
           --load X         load average before anything was built (compare.cs gives it)
         """;
 
-    public static IReadOnlyList<string> Sections { get; } = ["selection", "process", "training", "kernels"];
+    public static IReadOnlyList<string> Sections { get; } = ["selection", "process", "training", "merging", "kernels"];
 
     public IReadOnlyList<string> Only { get; init; } = Sections;
 

@@ -1,15 +1,23 @@
 using System.Text.RegularExpressions;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
 
-/// <summary>What --device asks for: <c>auto</c>, <c>cpu</c>, <c>cuda[:i]</c> or <c>opencl[:p.d]</c>.</summary>
-internal static partial class DeviceChoice
+/// <summary>
+/// What --device asks for: <c>auto</c>, <c>cpu</c>, <c>cuda[:i]</c> or <c>opencl[:p.d]</c>. The only place that decides what auto means: the first
+/// CUDA device, else the first GPU of OpenCL, whose kernels pass a self-test; else the CPU. A CPU behind OpenCL is taken only by its name.
+/// </summary>
+internal sealed partial class DeviceChoice
 {
-    /// <summary>Refuses what is no device name (usage) and what this build cannot give (device unavailable).</summary>
-    public static void Check(string asked)
+    private readonly string _asked;
+    private readonly GpuBackend? _backend;
+
+    /// <summary>Refuses what is no device name (usage) and a named device that is not there or cannot be used (device unavailable).</summary>
+    public DeviceChoice(string asked)
     {
+        _asked = asked;
         if (asked is "auto" or "cpu")
         {
             return;
@@ -18,19 +26,61 @@ internal static partial class DeviceChoice
         {
             throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{asked}'", "nengine doctor shows the devices");
         }
-        throw new EngineException(
-            ErrorKind.DeviceUnavailable,
-            $"the device '{asked}' cannot be used: this build has only the CPU device",
-            "use --device cpu, or --device auto to take the best there is");
+        _backend = asked.StartsWith("cuda", StringComparison.Ordinal) ? CudaBackend.Find() : OpenClBackend.Find();
+        Named = _backend.Choose(asked);
     }
 
-    /// <summary>Opens the device; the only place that decides what auto means. An allocation past the limit is refused.</summary>
-    public static Device Open(string asked, int threads, long memoryLimit, TalkWriter talk, Func<IKernels, IKernels>? decorate = null)
+    /// <summary>The GPU that was named, or null for auto and cpu.</summary>
+    public GpuInfo? Named { get; }
+
+    /// <summary>
+    /// Opens the device. An allocation past the limit is refused: <paramref name="memoryLimit"/> where the user set one, else what the device has
+    /// (a GPU) or <paramref name="processMemory"/>. <paramref name="decorate"/> may put a profiler around the kernels.
+    /// </summary>
+    public Device Open(int threads, long? memoryLimit, long processMemory, TalkWriter talk, Func<IKernels, IKernels>? decorate = null)
     {
-        Check(asked);
-        var device = new CpuDevice(threads, decorate: decorate) { MemoryLimit = memoryLimit };
-        talk.Detail(asked == "auto" ? $"device: auto chose {device.Description}" : $"device: {device.Description}");
+        if (_backend is not null)
+        {
+            var named = _backend.Open(_asked, memoryLimit ?? long.MaxValue, decorate);
+            talk.Detail($"device: {named.Description}");
+            return named;
+        }
+        if (_asked == "auto" && FirstGpu(memoryLimit ?? long.MaxValue, talk, decorate) is { } gpu)
+        {
+            return gpu;
+        }
+        var device = new CpuDevice(threads, decorate: decorate) { MemoryLimit = memoryLimit ?? processMemory };
+        talk.Detail(_asked == "auto" ? $"device: auto chose {device.Description}" : $"device: {device.Description}");
         return device;
+    }
+
+    private static GpuDevice? FirstGpu(long memoryLimit, TalkWriter talk, Func<IKernels, IKernels>? decorate)
+    {
+        foreach (var find in new Func<GpuBackend?>[] { CudaBackend.Find, () => OpenClBackend.MayHaveGpu() ? OpenClBackend.Find() : null })
+        {
+            var backend = find();
+            foreach (var info in backend?.Devices.Where(d => d.IsGpu && d.Problem is null) ?? [])
+            {
+                GpuDevice? device = null;
+                try
+                {
+                    device = backend!.Open(info.Name, memoryLimit, decorate);
+                    var test = GpuSelfTest.Run(device);
+                    if (test.Problem is null)
+                    {
+                        talk.Info($"device: auto chose {device.Description}; {test}");
+                        return device;
+                    }
+                    talk.Warn($"auto passed {info.Name} over: {test}");
+                }
+                catch (EngineException error)
+                {
+                    talk.Warn($"auto passed {info.Name} over: {error.Message}");
+                }
+                device?.Dispose();
+            }
+        }
+        return null;
     }
 
     [GeneratedRegex(@"^(cuda(:\d{1,3})?|opencl(:\d{1,3}\.\d{1,3})?)$", RegexOptions.CultureInvariant)]

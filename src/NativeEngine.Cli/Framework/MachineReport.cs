@@ -9,7 +9,7 @@ internal sealed class MachineReport(VerbContext context)
     private readonly string _temporary = Path.GetTempPath();
     private readonly string? _temporaryProblem = WriteProblem(Path.GetTempPath());
 
-    private readonly (string? Description, string? Problem) _cpu = OpenCpu(context);
+    private readonly DeviceReport _devices = new(context);
 
     private static string? Forced => Environment.GetEnvironmentVariable("NENGINE_SIMD") is { Length: > 0 } value ? value : null;
 
@@ -20,9 +20,7 @@ internal sealed class MachineReport(VerbContext context)
         Line(text, "system", BuildFacts.System);
         Line(text, "simd", $"{BuildFacts.Simd} registers");
         Line(text, "", $"NENGINE_SIMD: {Forced ?? "not set"}");
-        Line(text, "devices", _cpu.Description ?? $"cpu: unavailable: {_cpu.Problem}");
-        Line(text, "", "cuda: not in this build");
-        Line(text, "", "opencl: not in this build");
+        _devices.WriteText((name, value) => Line(text, name, value));
         Line(text, "threads", $"{context.Threads.Count} (from {context.Threads.Source}; {Environment.ProcessorCount} processors)");
         Line(text, "cpu quota", context.Limits.Processors is { } share ? FormattableString.Invariant($"{share:0.##} processors (cgroup)") : "none");
         Line(text, "memory", ByteSize.Format(_memory.Total) + (_memory.Available is { } free ? $", {ByteSize.Format(free)} available now" : ""));
@@ -40,11 +38,7 @@ internal sealed class MachineReport(VerbContext context)
         json.WriteString("system", BuildFacts.System);
         json.WriteString("simd", BuildFacts.Simd);
         json.WriteString("simd_forced", Forced);
-        json.WriteStartArray("devices");
-        Device(json, "cpu", _cpu.Problem is null, _cpu.Problem ?? _cpu.Description);
-        Device(json, "cuda", false, "not in this build");
-        Device(json, "opencl", false, "not in this build");
-        json.WriteEndArray();
+        _devices.WriteJson(json);
         json.WriteStartObject("threads");
         json.WriteNumber("count", context.Threads.Count);
         json.WriteString("source", context.Threads.Source);
@@ -65,15 +59,6 @@ internal sealed class MachineReport(VerbContext context)
         json.WriteNumber("seed", context.Seed);
     }
 
-    private static void Device(Utf8JsonWriter json, string name, bool available, string? detail)
-    {
-        json.WriteStartObject();
-        json.WriteString("name", name);
-        json.WriteBoolean("available", available);
-        json.WriteString("detail", detail);
-        json.WriteEndObject();
-    }
-
     private static void Number(Utf8JsonWriter json, string name, double? value)
     {
         if (value is { } number)
@@ -87,19 +72,6 @@ internal sealed class MachineReport(VerbContext context)
     }
 
     private static void Line(TextWriter text, string name, string value) => text.WriteLine($"{name,-14}{value}");
-
-    private static (string? Description, string? Problem) OpenCpu(VerbContext context)
-    {
-        try
-        {
-            using var device = context.OpenDevice();
-            return (device.Description, null);
-        }
-        catch (EngineException error)
-        {
-            return (null, error.Message);
-        }
-    }
 
     private static string? WriteProblem(string folder)
     {

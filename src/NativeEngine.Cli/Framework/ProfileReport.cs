@@ -11,7 +11,7 @@ internal static class ProfileReport
     public static void WriteText(TextWriter text, KernelProfile profile)
     {
         var roofs = profile.Roofs;
-        text.WriteLine($"roofs of {roofs.Threads} thread{(roofs.Threads == 1 ? "" : "s")}, {roofs.Width} registers, measured in this process:");
+        text.WriteLine($"roofs of {roofs.Who}, measured in this process:");
         WriteRoofs(text, roofs);
         if (profile.SingleThread is { } single)
         {

@@ -9,6 +9,8 @@ internal sealed class VerbContext
     private readonly ParseResult _parse;
     private readonly CommonOptions _common;
     private readonly Interrupts _interrupts;
+    private readonly DeviceChoice _device;
+    private Device? _opened;
 
     public VerbContext(ParseResult parse, CommonOptions common, ResultWriter result, TalkWriter talk, Interrupts interrupts)
     {
@@ -17,7 +19,7 @@ internal sealed class VerbContext
         Limits = CgroupLimits.Read();
         Threads = ThreadCount.Resolve(
             parse.GetValue(common.Threads), Environment.GetEnvironmentVariable, Limits, Environment.ProcessorCount, talk.Warn);
-        DeviceChoice.Check(DeviceName);
+        _device = new DeviceChoice(DeviceName);
     }
 
     /// <summary>stdout.</summary>
@@ -48,10 +50,16 @@ internal sealed class VerbContext
     public string? Output => Get(_common.Output);
 
     /// <summary>
-    /// Bytes this run may use: --max-memory, else what the machine or the cgroup has in total. Work that needs more is refused with
-    /// <see cref="ErrorKind.WillNotFit"/> before it starts.
+    /// Bytes this run may use on its device: --max-memory, else what the GPU, or for the CPU the machine or the cgroup, has in total. Work that
+    /// needs more is refused with <see cref="ErrorKind.WillNotFit"/> before it starts.
     /// </summary>
-    public long MaxMemory => Get(_common.MaxMemory) ?? Math.Min(SystemMemory.Read().Total, Limits.MemoryBytes ?? long.MaxValue);
+    public long MaxMemory => Get(_common.MaxMemory) ?? (IsOnGpu ? _opened?.TotalMemory ?? _device.Named!.TotalMemory : ProcessMemory);
+
+    /// <summary>Whether the device has memory of its own, so that what lies beside its buffers does not count.</summary>
+    public bool IsOnGpu => _opened is { } opened ? opened.TotalMemory != long.MaxValue : _device.Named is not null;
+
+    /// <summary>What the machine or the cgroup has in total.</summary>
+    private long ProcessMemory => Math.Min(SystemMemory.Read().Total, Limits.MemoryBytes ?? long.MaxValue);
 
     /// <summary>
     /// Set by a verb as soon as its work can be continued: what to do for that ("run the same command with --resume"). A Ctrl-C then
@@ -92,7 +100,7 @@ internal sealed class VerbContext
     public Device OpenDevice(Func<IKernels, IKernels>? decorate = null)
     {
         Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
-        return DeviceChoice.Open(DeviceName, Threads.Count, MaxMemory, Talk, decorate);
+        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, Talk, decorate);
     }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>

@@ -4,14 +4,28 @@ namespace NativeEngine.Cli.Verbs;
 internal sealed class DoctorVerb : Verb
 {
     public DoctorVerb()
-        : base("doctor", "Shows devices, SIMD level, threads, memory limits and the temporary folder.", "nengine doctor")
+        : base("doctor", "Shows devices after a self-test, SIMD level, threads, memory limits, libraries and the temporary folder.", "nengine doctor")
     {
     }
 
     public override int Run(VerbContext context)
     {
+        // What this run would take is opened, so that auto says what it chose.
+        OpenChosen(context);
         var report = new MachineReport(context);
         context.Result.Write(report.WriteText, report.WriteJson);
         return 0;
+    }
+
+    private static void OpenChosen(VerbContext context)
+    {
+        try
+        {
+            context.OpenDevice().Dispose();
+        }
+        catch (EngineException error) when (error.Kind is ErrorKind.DeviceUnavailable or ErrorKind.Usage && context.DeviceName is "auto" or "cpu")
+        {
+            // The report has it.
+        }
     }
 }

@@ -46,7 +46,9 @@ internal sealed class MergeVerb : Verb
         {
             OutputFolder.Check(output, resume: false);
         }
-        var options = new MergeOptions { Threads = context.Threads.Count, Seed = context.Seed };
+        // Reading the models bounds a merge, whatever sums them: auto means the CPU, where they are read from.
+        using var device = context.DeviceName is "auto" or "cpu" ? null : context.OpenDevice();
+        var options = new MergeOptions { Threads = context.Threads.Count, Device = device, Seed = context.Seed };
         if (context.Get(_shardSize) is { } bytes)
         {
             options = options with { ShardBytes = bytes };
@@ -57,7 +59,7 @@ internal sealed class MergeVerb : Verb
         {
             context.Talk.Warn(warning);
         }
-        if (plan.PeakBytes > context.MaxMemory)
+        if (device is null && plan.PeakBytes > context.MaxMemory)
         {
             throw new EngineException(ErrorKind.WillNotFit,
                 $"this merge needs {ByteSize.Format(plan.PeakBytes)} of buffers and may use {ByteSize.Format(context.MaxMemory)}", "raise --max-memory or use fewer --threads");
@@ -73,7 +75,19 @@ internal sealed class MergeVerb : Verb
         {
             report = merger.Run(output!, done => progress.Report(done), context.Cancellation);
         }
-        context.Result.Write(text => WriteText(text, report, "wrote", output), json => WriteJson(json, report, null, output));
+        if (device is not null && report.ParametersOnDevice < report.Parameters)
+        {
+            context.Talk.Info(FormattableString.Invariant(
+                $"{report.Parameters - report.ParametersOnDevice:N0} of {report.Parameters:N0} parameters were merged on the CPU: a device sums tensors stored as float32 or bfloat16 for the methods that end in a weighted average"));
+        }
+        context.Result.Write(
+            text => WriteText(text, report, "wrote", output),
+            json =>
+            {
+                WriteJson(json, report, null, output);
+                json.WriteString("device", device?.Name ?? "cpu");
+                json.WriteNumber("parameters_on_device", report.ParametersOnDevice);
+            });
         return 0;
     }
 

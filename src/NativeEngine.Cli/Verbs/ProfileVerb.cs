@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text;
 using NativeEngine.Devices;
-using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Profiling;
@@ -52,8 +51,7 @@ internal sealed class ProfileVerb : Verb
             SayPlan(context, rows, options);
             return 0;
         }
-        using var device = context.OpenDevice() as CpuDevice
-            ?? throw new EngineException(ErrorKind.DeviceUnavailable, "profile measures the roofs of the CPU only", "use --device cpu");
+        using var device = context.OpenDevice();
         using var progress = context.Progress("profiling", rows.Sum(row => row.BenchmarkSizes.Count), "sizes");
         string now = "";
         int done = 0;
@@ -88,6 +86,7 @@ internal sealed class ProfileVerb : Verb
     {
         var recorder = new KernelRecorder();
         using var device = context.OpenDevice(recorder.Wrap);
+        recorder.Attach(device);
         int repeat = context.Need(_repeat);
         if (context.DryRun)
         {

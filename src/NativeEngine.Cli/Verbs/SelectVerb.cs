@@ -110,19 +110,20 @@ internal sealed class SelectVerb : Verb
 
     private static void RequireFits(VerbContext context, SelectionOptions options, SelectionMemory need)
     {
-        if (need.ProcessBytes <= context.MaxMemory)
+        long bytes = context.IsOnGpu ? need.DeviceBytes : need.ProcessBytes;
+        if (bytes <= context.MaxMemory)
         {
             return;
         }
         string[] ways =
         [
-            $"raise --max-memory to {ByteSize.Format(need.ProcessBytes)}",
+            $"raise --max-memory to {ByteSize.Format(bytes)}",
             options.Algorithm == SelectionAlgorithm.Exact ? "use --algorithm auto, which needs no n x n matrix" : "keep fewer columns when the features are made",
             "select from fewer examples at a time",
         ];
         throw new EngineException(
             ErrorKind.WillNotFit,
-            $"this selection needs {ByteSize.Format(need.ProcessBytes)} and may use {ByteSize.Format(context.MaxMemory)}", string.Join("; or ", ways));
+            $"this selection needs {ByteSize.Format(bytes)} and may use {ByteSize.Format(context.MaxMemory)}", string.Join("; or ", ways));
     }
 
     private static IEnumerable<(SelectionGroup Group, SelectionChoice Choice)> Choices(SelectionOptions options, SelectionPlan plan) =>

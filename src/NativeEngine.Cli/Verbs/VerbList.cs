@@ -49,7 +49,7 @@ internal static class VerbList
         ("generate", () => new GenerateVerb()),
         ("merge", () => new MergeVerb()),
         ("ablate", () => new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
-            new AblatePlanVerb(), new AblateTrainVerb(),
+            new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
             new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb()))),
         ("profile", () => new ProfileVerb()),
         ("doctor", () => new DoctorVerb()),

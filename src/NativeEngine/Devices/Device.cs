@@ -27,6 +27,9 @@ public abstract class Device : IDisposable
     /// <summary>Most bytes that may be live at once; long.MaxValue when not limited. Past it an allocation is refused.</summary>
     public long MemoryLimit { get; init; } = long.MaxValue;
 
+    /// <summary>Bytes of memory the device has of its own; long.MaxValue for the CPU, whose memory is the process's.</summary>
+    public virtual long TotalMemory => long.MaxValue;
+
     /// <summary>Allocates zeroed memory for <paramref name="length"/> elements. Errors: WillNotFit with need and have.</summary>
     public DeviceBuffer<T> Allocate<T>(long length, MemoryUse use)
         where T : unmanaged => new(this, length, use);
@@ -90,6 +93,17 @@ public abstract class Device : IDisposable
 
     /// <summary>Frees what <see cref="TryAllocate"/> gave.</summary>
     protected abstract void Free(nint handle, long bytes);
+
+    /// <summary>Marks this point of the device's queue for <see cref="Seconds"/>; -1 on a device whose work is done when a call returns.</summary>
+    internal virtual int Mark() => -1;
+
+    /// <summary>The device's own time between two marks; waits for the later one.</summary>
+    internal virtual double Seconds(int from, int to) => double.NaN;
+
+    /// <summary>Frees the marks; earlier ones mean nothing any more.</summary>
+    internal virtual void ForgetMarks()
+    {
+    }
 
     internal nint AllocateMemory(long bytes, MemoryUse use)
     {

@@ -123,6 +123,12 @@ internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coeffici
     private readonly MergeTensor[] _terms = baseCoefficient == 0 ? [.. inputs.Models] : [.. inputs.Models, inputs.Base!];
     private readonly double[] _weights = baseCoefficient == 0 ? coefficients : [.. coefficients, baseCoefficient];
 
+    public IReadOnlyList<MergeTensor> Terms => _terms;
+
+    public IReadOnlyList<double> Weights => _weights;
+
+    public double Divisor => divisor;
+
     public override void Combine(long start, Span<double> output, MergeScratch scratch)
     {
         if (!AddMapped(start, output))

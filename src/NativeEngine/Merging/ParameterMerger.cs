@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 
@@ -9,6 +10,9 @@ public sealed record MergeOptions
 {
     /// <summary>CPU threads; the result does not depend on it.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Where weighted sums are computed; null is the CPU's threads. What no device can do (ranks, signs, norms) stays on the threads.</summary>
+    public Device? Device { get; init; }
 
     /// <summary>Seed of the methods that draw at random.</summary>
     public ulong Seed { get; init; } = 1;
@@ -46,6 +50,9 @@ public sealed record MergeReport
 
     /// <summary>What the user should know.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
+
+    /// <summary>Elements of the result that the device of the options summed; the others come from the CPU's threads.</summary>
+    public long ParametersOnDevice { get; init; }
 
     /// <summary>Time of reading, merging and handing bytes to the file system.</summary>
     public TimeSpan MergeTime { get; init; }
@@ -96,9 +103,10 @@ public sealed class ParameterMerger : IDisposable
     {
         using var team = new ThreadTeam(_options.Threads);
         var scan = new TensorScan(team, cancellation);
+        using var onDevice = _options.Device is { } device ? new DeviceSum(device) : null;
         var tensors = _plan.Tensors.ToDictionary(t => t.Spec.Name, StringComparer.Ordinal);
         TimeSpan merging = default;
-        long done = 0, peak = 0;
+        long done = 0, peak = 0, summedThere = 0;
         AtomicFolder.Publish(output, folder =>
         {
             var writer = new WindowWriter(Window);
@@ -114,7 +122,7 @@ public sealed class ParameterMerger : IDisposable
                 }
                 else
                 {
-                    MergeTensor(tensor, scan, writer, sink);
+                    summedThere += MergeTensor(tensor, scan, onDevice, writer, sink, cancellation) ? spec.ElementCount : 0;
                 }
                 merging += Stopwatch.GetElapsedTime(start);
                 done += spec.ElementCount;
@@ -123,15 +131,22 @@ public sealed class ParameterMerger : IDisposable
             peak = writer.Bytes + scan.ScratchBytes + _plan.Inputs.Sum(input => input.AdapterBytes);
             MergedFiles.Write(folder, _plan, _recipe.OutputType);
         }, checksums: false, cancellation: cancellation);
-        return Report(peak, merging) with { TotalTime = Stopwatch.GetElapsedTime(_opened) };
+        return Report(peak, merging) with { ParametersOnDevice = summedThere, TotalTime = Stopwatch.GetElapsedTime(_opened) };
     }
 
     /// <summary>Closes the models.</summary>
     public void Dispose() => _plan.Dispose();
 
-    private void MergeTensor(OutputTensor tensor, TensorScan scan, WindowWriter writer, TensorSink sink)
+    /// <summary>Merges and writes one tensor; true when the device summed it.</summary>
+    private bool MergeTensor(
+        OutputTensor tensor, TensorScan scan, DeviceSum? device, WindowWriter writer, TensorSink sink, CancellationToken cancellation)
     {
         var merge = _recipe.Method.Prepare(tensor.Inputs!, scan);
+        if (device is not null && DeviceSum.Takes(merge, tensor.Spec.ElementCount))
+        {
+            SumOnDevice(tensor, (WeightedTensorMerge)merge, device, writer, sink, cancellation);
+            return true;
+        }
         var type = tensor.Spec.DType;
         int size = type.Bits() / 8;
         long count = tensor.Spec.ElementCount, grain = Math.Max(merge.Grain, Piece / merge.Grain * merge.Grain), window = Math.Max(grain, Window / grain * grain);
@@ -153,6 +168,30 @@ public sealed class ParameterMerger : IDisposable
             if (bad != long.MaxValue)
             {
                 throw NotFinite(tensor, bad);
+            }
+            writer.Write(buffer, sink);
+        }
+        writer.Wait();
+        return false;
+    }
+
+    private void SumOnDevice(
+        OutputTensor tensor, WeightedTensorMerge merge, DeviceSum device, WindowWriter writer, TensorSink sink, CancellationToken cancellation)
+    {
+        var type = tensor.Spec.DType;
+        int size = type.Bits() / 8;
+        long count = tensor.Spec.ElementCount;
+        double[] values = new double[Math.Min(DeviceSum.Elements, count)];
+        for (long start = 0; start < count; start += DeviceSum.Elements)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            int length = (int)Math.Min(DeviceSum.Elements, count - start);
+            var buffer = writer.Next(length * size);
+            device.Combine(merge, start, values.AsSpan(0, length));
+            int bad = OutputRounding.Store(values.AsSpan(0, length), type, buffer.Span);
+            if (bad >= 0)
+            {
+                throw NotFinite(tensor, start + bad);
             }
             writer.Write(buffer, sink);
         }
@@ -224,6 +263,7 @@ public sealed class ParameterMerger : IDisposable
         long block = Math.Max(TensorScan.Block, LargestPiece), window = Math.Max(Window, LargestPiece);
         bool onePass = !_recipe.Method.Scans;
         long perThread = 8 * (onePass ? (models + 3L) * Piece : ((models + 3L) * block) + (1 << 16) + (1 << 13));
-        return (2 * 8 * window) + (_options.Threads * perThread) + (onePass ? 0 : 8L << 20) + _plan.Inputs.Sum(input => input.AdapterBytes);
+        long onDevice = _options.Device is null ? 0 : 12L * DeviceSum.Elements;
+        return (2 * 8 * window) + (_options.Threads * perThread) + (onePass ? 0 : 8L << 20) + onDevice + _plan.Inputs.Sum(input => input.AdapterBytes);
     }
 }

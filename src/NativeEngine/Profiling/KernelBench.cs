@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using NativeEngine.Devices;
 
 namespace NativeEngine.Profiling;
@@ -36,14 +37,24 @@ internal sealed class KernelBench : IDisposable
     public static long ArgumentBytes(KernelRow row, KernelSize size) =>
         row.Arguments.Sum(argument => argument.Shape(size).Count * (argument.Doubles is null ? sizeof(float) : sizeof(double)));
 
-    /// <summary>Runs the kernel some times, one after the other, and waits for the last.</summary>
-    public void Run(long times)
+    /// <summary>Seconds of a run, over some of them one after the other: on the device's own clock where it has one, else the host's with a wait.</summary>
+    public double Time(long times)
     {
+        int from = _device.Mark();
+        long start = Stopwatch.GetTimestamp();
         for (long i = 0; i < times; i++)
         {
             _row.Launch(_device.Kernels, _call);
         }
+        if (from < 0)
+        {
+            _device.Synchronize();
+            return Stopwatch.GetElapsedTime(start).TotalSeconds / times;
+        }
+        double seconds = _device.Seconds(from, _device.Mark());
+        _device.ForgetMarks();
         _device.Synchronize();
+        return seconds / times;
     }
 
     public void Dispose() => _buffers.ForEach(buffer => buffer.Dispose());

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 
@@ -42,7 +41,7 @@ public sealed record KernelProfile(
 /// Times rows of the kernel table on one device and holds them against roofs measured in the same process. A point above its roof is measured
 /// again, and so are the roofs, before it counts as impossible: then the row's operations or bytes are counted wrongly.
 /// </summary>
-public sealed class KernelProfiler(CpuDevice device, ProfileOptions options)
+public sealed class KernelProfiler(Device device, ProfileOptions options)
 {
     private const double ShortestSample = 2e-4;
     private const int MostSamples = 101;
@@ -55,7 +54,7 @@ public sealed class KernelProfiler(CpuDevice device, ProfileOptions options)
     {
         progress?.Invoke("roofs");
         var roofs = MachineRoofs.Measure(device, options.IsQuick, cancellation);
-        var single = options.IsQuick || device.Threads == 1 ? null : SingleThreadRoofs(cancellation);
+        var single = !options.IsQuick && device is CpuDevice { Threads: > 1 } cpu ? SingleThreadRoofs(cpu, cancellation) : null;
         var measurements = new List<KernelMeasurement>();
         var skipped = new List<SkippedSize>();
         foreach (var row in rows)
@@ -85,19 +84,19 @@ public sealed class KernelProfiler(CpuDevice device, ProfileOptions options)
     public KernelMeasurement Measure(KernelRow row, KernelSize size)
     {
         using var bench = new KernelBench(device, row, size);
-        bench.Run(1);
-        double once = Time(bench, 1);
+        _ = bench.Time(1);
+        double once = bench.Time(1);
         long perSample = Math.Max(1, (long)Math.Ceiling(ShortestSample / Math.Max(once, 1e-8)));
         for (int warm = 0; warm < 3 && once * perSample < 0.05; warm++)
         {
-            once = Time(bench, perSample);
+            once = bench.Time(perSample);
         }
         perSample = Math.Max(1, (long)Math.Ceiling(ShortestSample / Math.Max(once, 1e-8)));
         var samples = new List<double>();
         double total = 0;
         while (samples.Count < options.Samples || (total < options.MinimumTime.TotalSeconds && samples.Count < MostSamples))
         {
-            double seconds = Time(bench, perSample);
+            double seconds = bench.Time(perSample);
             samples.Add(seconds);
             total += seconds * perSample;
         }
@@ -131,16 +130,9 @@ public sealed class KernelProfiler(CpuDevice device, ProfileOptions options)
         }
     }
 
-    private MachineRoofs SingleThreadRoofs(CancellationToken cancellation)
+    private MachineRoofs SingleThreadRoofs(CpuDevice cpu, CancellationToken cancellation)
     {
-        using var single = new CpuDevice(1, device.Width) { MemoryLimit = device.MemoryLimit - device.Memory.LiveBytes };
+        using var single = new CpuDevice(1, cpu.Width) { MemoryLimit = device.MemoryLimit - device.Memory.LiveBytes };
         return MachineRoofs.Measure(single, options.IsQuick, cancellation);
-    }
-
-    private static double Time(KernelBench bench, long times)
-    {
-        long start = Stopwatch.GetTimestamp();
-        bench.Run(times);
-        return Stopwatch.GetElapsedTime(start).TotalSeconds / times;
     }
 }

@@ -1,5 +1,6 @@
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Profiling;
 
@@ -30,8 +31,14 @@ public sealed record MachineRoofs
     /// <summary>Threads that took part.</summary>
     public required int Threads { get; init; }
 
-    /// <summary>Register width, as NENGINE_SIMD spells it.</summary>
+    /// <summary>Register width, as NENGINE_SIMD spells it; empty on a GPU.</summary>
     public required string Width { get; init; }
+
+    /// <summary>Who was measured, in words.</summary>
+    public string Who => Device ?? $"{Threads} thread{(Threads == 1 ? "" : "s")}, {Width} registers";
+
+    /// <summary>The GPU's name, or null for the CPU.</summary>
+    public string? Device { get; init; }
 
     /// <summary>Data caches as the system describes them; may be empty.</summary>
     public required IReadOnlyList<CacheLevel> Caches { get; init; }
@@ -110,9 +117,9 @@ public sealed record MachineRoofs
     /// <summary>The higher of two measurements of one machine, figure by figure. Errors: measurements of different things.</summary>
     public MachineRoofs Max(MachineRoofs other)
     {
-        if (Threads != other.Threads || Width != other.Width || Bandwidths.Count != other.Bandwidths.Count)
+        if (Who != other.Who || Bandwidths.Count != other.Bandwidths.Count)
         {
-            throw new ArgumentException("roofs of different thread counts or widths cannot be joined", nameof(other));
+            throw new ArgumentException("roofs of different devices, thread counts or widths cannot be joined", nameof(other));
         }
         return this with
         {
@@ -127,7 +134,14 @@ public sealed record MachineRoofs
     /// Measures, with all threads of the device: two to five seconds, and memory of eight times the last-level cache (at least 64 MiB, at most
     /// a quarter of what the device may still use). Quick takes shorter and fewer samples.
     /// </summary>
-    public static MachineRoofs Measure(CpuDevice device, bool quick = false, CancellationToken cancellation = default) => device.Width switch
+    public static MachineRoofs Measure(Device device, bool quick = false, CancellationToken cancellation = default) => device switch
+    {
+        CpuDevice cpu => Measure(cpu, quick, cancellation),
+        GpuDevice gpu => GpuRoofs.Measure(gpu, quick, cancellation),
+        _ => throw new EngineException(ErrorKind.DeviceUnavailable, $"the roofs of {device.Name} cannot be measured"),
+    };
+
+    private static MachineRoofs Measure(CpuDevice device, bool quick, CancellationToken cancellation) => device.Width switch
     {
         SimdWidth.Bits512 => Measure<Lanes512>(device, quick, cancellation),
         SimdWidth.Bits256 => Measure<Lanes256>(device, quick, cancellation),

@@ -43,6 +43,7 @@ public static class ProfileDocument
     private static void WriteRoofs(Utf8JsonWriter json, MachineRoofs roofs)
     {
         json.WriteStartObject();
+        json.WriteString("device", roofs.Device ?? "cpu");
         json.WriteNumber("threads", roofs.Threads);
         json.WriteString("simd", roofs.Width);
         json.WriteNumber("copy_bytes_per_second", Math.Round(roofs.CopyBandwidth));

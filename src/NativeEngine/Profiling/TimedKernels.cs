@@ -285,7 +285,7 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
         End(start, "facility_location", "facility_location", ("n", similarity.Rows), ("k", picks.Length));
     }
 
-    private long Start() => recorder.Enabled ? recorder.Now : -1;
+    private long Start() => recorder.Enabled ? recorder.Stamp() : -1;
 
     private void Vector(long start, string name, Tensor<float> x) => End(start, name, name, ("n", x.Length));
 
@@ -296,7 +296,7 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
     {
         if (start >= 0)
         {
-            long end = recorder.Now;
+            long end = recorder.Stamp();
             var size = new KernelSize(dimensions.ToArray());
             recorder.AddCall(name, size, _rows[row].Flops(size), _rows[row].Bytes(size), start, end);
         }
@@ -306,7 +306,7 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
     {
         if (start >= 0)
         {
-            recorder.AddCall(name, new KernelSize(dimensions.ToArray()), flops, bytes, start, recorder.Now);
+            recorder.AddCall(name, new KernelSize(dimensions.ToArray()), flops, bytes, start, recorder.Stamp());
         }
     }
 
@@ -319,7 +319,7 @@ internal sealed class TimedKernels(IKernels inner, KernelRecorder recorder) : IK
         {
             return;
         }
-        long end = recorder.Now;
+        long end = recorder.Stamp();
         int[] queries = q.Buffer.Device.Download(queryOffsets), keys = q.Buffer.Device.Download(keyOffsets);
         double pairs = 0;
         for (int s = 0; s + 1 < queries.Length; s++)

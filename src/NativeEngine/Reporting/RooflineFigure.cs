@@ -23,7 +23,7 @@ public static class RooflineFigure
     {
         var kernels = profile.Measurements.GroupBy(m => m.Row.Name).Select(g => g.ToArray()).ToArray();
         double listTop = PlotTop + PlotHeight + 96, listBottom = listTop + (LineHeight * Math.Max(1, kernels.Length));
-        string title = $"Roofline: {kernels.Length} kernels on {profile.Roofs.Threads} thread{(profile.Roofs.Threads == 1 ? "" : "s")}, {profile.Roofs.Width} registers";
+        string title = $"Roofline: {kernels.Length} kernels on {profile.Roofs.Who}";
         var svg = new SvgDocument(Width, listBottom + 48, title, Describe(profile), Style);
         svg.Text("heading", 16, 28, title);
         Legend(svg, 16, 50);

@@ -35,57 +35,57 @@ internal sealed class KernelRun
         var call = new KernelCall(size);
         var buffers = new List<IDisposable>();
         var readBack = new List<Action>();
-        for (int i = 0; i < row.Arguments.Count; i++)
-        {
-            var argument = row.Arguments[i];
-            bool output = argument.Role == ArgumentRole.Out;
-            var shape = argument.Shape(size);
-            if (argument.Floats is { } floats)
-            {
-                var values = floats(size, RandomOf(i));
-                Assert.True(values.Any(v => v != 0) || output || shape.Count == 0, $"{row.Name}.{argument.Name}: typical values are all zero");
-                Place(values, output ? float.NaN : null, GuardFloat, call.Bind, run.Floats);
-            }
-            else if (argument.Doubles is { } doubles)
-            {
-                Place(doubles(size, RandomOf(i)), output ? double.NaN : null, GuardFloat, call.Bind, run.Doubles);
-            }
-            else
-            {
-                Place(argument.Ints!(size, RandomOf(i)), output ? -1 : null, GuardInt, call.Bind, run.Ints);
-            }
-
-            void Place<T>(T[] values, T? poison, T guard, Action<string, Tensor<T>> bind, Dictionary<string, T[]> results)
-                where T : unmanaged, IEquatable<T>
-            {
-                Assert.Equal(shape.Count, values.Length);
-                var padded = new T[values.Length + (2 * Guard)];
-                Array.Fill(padded, guard);
-                if (poison is { } p)
-                {
-                    Array.Fill(values, p);
-                }
-                values.CopyTo(padded, Guard);
-                var buffer = device.Allocate<T>(padded, MemoryUse.Data);
-                buffers.Add(buffer);
-                bind(argument.Name, new Tensor<T>(buffer, Guard, shape));
-                readBack.Add(() =>
-                {
-                    var after = device.Download(buffer.View);
-                    for (int g = 0; g < Guard; g++)
-                    {
-                        Assert.True(after[g].Equals(guard) && after[^(g + 1)].Equals(guard), $"{row.Name} {size}: wrote outside {argument.Name}");
-                    }
-                    results[argument.Name] = after[Guard..^Guard];
-                    if (argument.Role == ArgumentRole.In)
-                    {
-                        Assert.True(results[argument.Name].AsSpan().SequenceEqual(values), $"{row.Name} {size}: changed its input {argument.Name}");
-                    }
-                });
-            }
-        }
         try
         {
+            for (int i = 0; i < row.Arguments.Count; i++)
+            {
+                var argument = row.Arguments[i];
+                bool output = argument.Role == ArgumentRole.Out;
+                var shape = argument.Shape(size);
+                if (argument.Floats is { } floats)
+                {
+                    var values = floats(size, RandomOf(i));
+                    Assert.True(values.Any(v => v != 0) || output || shape.Count == 0, $"{row.Name}.{argument.Name}: typical values are all zero");
+                    Place(values, output ? float.NaN : null, GuardFloat, call.Bind, run.Floats);
+                }
+                else if (argument.Doubles is { } doubles)
+                {
+                    Place(doubles(size, RandomOf(i)), output ? double.NaN : null, GuardFloat, call.Bind, run.Doubles);
+                }
+                else
+                {
+                    Place(argument.Ints!(size, RandomOf(i)), output ? -1 : null, GuardInt, call.Bind, run.Ints);
+                }
+
+                void Place<T>(T[] values, T? poison, T guard, Action<string, Tensor<T>> bind, Dictionary<string, T[]> results)
+                    where T : unmanaged, IEquatable<T>
+                {
+                    Assert.Equal(shape.Count, values.Length);
+                    var padded = new T[values.Length + (2 * Guard)];
+                    Array.Fill(padded, guard);
+                    if (poison is { } p)
+                    {
+                        Array.Fill(values, p);
+                    }
+                    values.CopyTo(padded, Guard);
+                    var buffer = device.Allocate<T>(padded, MemoryUse.Data);
+                    buffers.Add(buffer);
+                    bind(argument.Name, new Tensor<T>(buffer, Guard, shape));
+                    readBack.Add(() =>
+                    {
+                        var after = device.Download(buffer.View);
+                        for (int g = 0; g < Guard; g++)
+                        {
+                            Assert.True(after[g].Equals(guard) && after[^(g + 1)].Equals(guard), $"{row.Name} {size}: wrote outside {argument.Name}");
+                        }
+                        results[argument.Name] = after[Guard..^Guard];
+                        if (argument.Role == ArgumentRole.In)
+                        {
+                            Assert.True(results[argument.Name].AsSpan().SequenceEqual(values), $"{row.Name} {size}: changed its input {argument.Name}");
+                        }
+                    });
+                }
+            }
             row.Launch(device.Kernels, call);
             device.Synchronize();
             readBack.ForEach(read => read());

@@ -20,7 +20,7 @@ public sealed class TraceTests
         {
             int before = recorder.Events.Count;
             using var bench = new KernelBench(device, row, size);
-            bench.Run(1);
+            _ = bench.Time(1);
             var call = Assert.Single(recorder.Events.Skip(before));
             Assert.Equal(name == "attention_cached" ? "attention" : name, call.Name);
             Assert.Equal(row.Flops(size), call.Flops, 1e-6 * (1 + row.Flops(size)));

@@ -15,9 +15,11 @@ internal sealed class TinyTraining : IDisposable
     private readonly ParameterSet? _gradients;
     private readonly LoraAdapter? _adapter;
 
-    public TinyTraining(TrainOptions options, int threads = 2, SimdWidth? width = null, bool tied = true, int loraRank = 0, MixtureDataset? data = null)
+    public TinyTraining(
+        TrainOptions options, int threads = 2, SimdWidth? width = null, bool tied = true, int loraRank = 0, MixtureDataset? data = null,
+        Device? device = null)
     {
-        Device = new CpuDevice(threads, width);
+        Device = device ?? new CpuDevice(threads, width);
         var tokenizer = ByteTokenizer.Create();
         var config = Config(tied);
         _parameters = new ParameterSet(Device, config.Layout(), MemoryUse.Parameters);
@@ -36,7 +38,7 @@ internal sealed class TinyTraining : IDisposable
         Trainer = new Trainer(Model, Data, options);
     }
 
-    public CpuDevice Device { get; }
+    public Device Device { get; }
 
     public LlamaModel Model { get; }
 

@@ -21,25 +21,9 @@ internal sealed unsafe partial class CpuKernels<L>
         _team.For(new AdamWJob(gradient.Pointer, *gradientScale.Pointer, constants, parameter.Pointer, m.Pointer, v.Pointer), n, ElementGrain);
     }
 
-    /// <summary>x^n by repeated squaring: the same bits on every platform.</summary>
-    private static double Power(double x, long n)
-    {
-        double power = 1;
-        for (; n > 0; n >>= 1, x *= x)
-        {
-            power = (n & 1) != 0 ? power * x : power;
-        }
-        return power;
-    }
-
     private readonly struct AdamWJob(float* gradient, float gradientScale, AdamWStep constants, float* parameter, float* m, float* v) : IRangeJob
     {
-        private readonly float _beta1 = constants.Beta1, _rest1 = 1f - constants.Beta1;
-        private readonly float _beta2 = constants.Beta2, _rest2 = 1f - constants.Beta2;
-        private readonly float _decay = (float)(1.0 - ((double)constants.LearningRate * constants.WeightDecay));
-        private readonly float _rate = (float)(constants.LearningRate / (1.0 - Power(constants.Beta1, constants.Step)));
-        private readonly float _unbias2 = (float)(1.0 / (1.0 - Power(constants.Beta2, constants.Step)));
-        private readonly float _epsilon = constants.Epsilon;
+        private readonly AdamWFactors _factors = new(constants);
 
         public void Run(long first, long last, int worker)
         {
@@ -73,12 +57,12 @@ internal sealed unsafe partial class CpuKernels<L>
         private void Update(float* gradient, float* parameter, float* m, float* v)
         {
             L g = L.Load(gradient) * L.Create(gradientScale);
-            L first = L.Fma(L.Create(_beta1), L.Load(m), L.Create(_rest1) * g);
-            L second = L.Fma(L.Create(_beta2), L.Load(v), L.Create(_rest2) * g * g);
-            L step = L.Create(_rate) * first / (L.Sqrt(second * L.Create(_unbias2)) + L.Create(_epsilon));
+            L first = L.Fma(L.Create(_factors.Beta1), L.Load(m), L.Create(_factors.Rest1) * g);
+            L second = L.Fma(L.Create(_factors.Beta2), L.Load(v), L.Create(_factors.Rest2) * g * g);
+            L step = L.Create(_factors.Rate) * first / (L.Sqrt(second * L.Create(_factors.Unbias2)) + L.Create(_factors.Epsilon));
             L.Store(first, m);
             L.Store(second, v);
-            L.Store(L.Fma(L.Load(parameter), L.Create(_decay), L.Zero - step), parameter);
+            L.Store(L.Fma(L.Load(parameter), L.Create(_factors.Decay), L.Zero - step), parameter);
         }
     }
 }

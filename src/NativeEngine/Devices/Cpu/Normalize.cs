@@ -21,12 +21,10 @@ internal sealed unsafe partial class CpuKernels<L>
         Tensor<float> features, Tensor<float> m, Tensor<float> v, double beta1, double beta2, double epsilon, long step, Tensor<float> normalized)
     {
         Require.That(step >= 0, $"adam normalize: step is {step}, the number of steps already done");
-        double correction1 = 1 / (1 - Math.Pow(beta1, step + 1)), correction2 = 1 / (1 - Math.Pow(beta2, step + 1));
+        var factors = new AdamTransformFactors(beta1, beta2, step);
         Transform(
             "adam normalize", features, m, v, normalized,
-            new AdamTransform(
-                (float)(beta1 * correction1), (float)((1 - beta1) * correction1), (float)(beta2 * correction2), (float)((1 - beta2) * correction2),
-                (float)epsilon));
+            new AdamTransform(factors.Decay1, factors.Weight1, factors.Decay2, factors.Weight2, (float)epsilon));
     }
 
     public void MomentumNormalize(Tensor<float> features, Tensor<float> velocity, double mu, Tensor<float> normalized) =>

@@ -92,4 +92,18 @@ internal interface IGpuDriver : IDisposable
 
     /// <summary>Waits for everything issued; errors of earlier work surface here at the latest.</summary>
     void Synchronize();
+
+    /// <summary>Sets bytes of a buffer to zero, in order with the launches.</summary>
+    void Clear(nint buffer, long byteOffset, long bytes) => CopyIn(buffer, byteOffset, new byte[bytes]);
+
+    /// <summary>Marks this point of the queue with an event, for <see cref="Seconds"/>; -1 when the driver has no clock.</summary>
+    int Mark() => -1;
+
+    /// <summary>The device's own time between two marks; waits for the later one.</summary>
+    double Seconds(int from, int to) => double.NaN;
+
+    /// <summary>Gives the marks' events back; earlier marks mean nothing any more.</summary>
+    void ForgetMarks()
+    {
+    }
 }
