@@ -120,8 +120,11 @@ static int CApi(params string[] levels)
         File.Copy(Path.Combine(published, "native_engine.so"), library, overwrite: true);
         Console.WriteLine($"{Path.GetRelativePath(Root(), library)}: {new FileInfo(library).Length / 1e6:0.0} MB");
     }
-    Directory.CreateDirectory(Path.Combine(target, "include"));
-    File.Copy(Path.Combine(Root(), "src/NativeEngine.CApi/include/native_engine.h"), Path.Combine(target, "include", "native_engine.h"), overwrite: true);
+    foreach (var (from, to) in new[] { ("src/NativeEngine.CApi/include/native_engine.h", "include"), ("tools/python/native_engine.py", "python") })
+    {
+        Directory.CreateDirectory(Path.Combine(target, to));
+        File.Copy(Path.Combine(Root(), from), Path.Combine(target, to, Path.GetFileName(from)), overwrite: true);
+    }
     return 0;
 }
 

@@ -19,6 +19,7 @@ typedef struct worker {
     int64_t sequences;
     int64_t counts[STATUSES];
     int64_t calls, odd;
+    ne_selector current;    /* what a callback finds running */
     pthread_t thread;
 } worker;
 
@@ -122,8 +123,8 @@ static int32_t misbehave(const char *work, int64_t done, int64_t total, void *us
     switch (draw(w, 6)) {
     case 0: return 1;
     case 1: note(w, ne_device_memory(device, &live, &peak)); break;
-    case 2: note(w, ne_selector_set_step(handle(w, 2), 3)); break;
-    case 3: note(w, ne_selector_free(handle(w, 2))); break;
+    case 2: note(w, ne_selector_set_step(w->current, 3)); break;
+    case 3: note(w, ne_selector_free(chance(w, 2) ? w->current : handle(w, 2))); break;
     case 4:
         if (note(w, ne_device_open("cpu", NULL, &made)) == NE_OK) {
             keep(w, 1, made);
@@ -321,7 +322,8 @@ static void use_one(worker *w, const float *values)
     matrix(w, &m, values);
     switch (draw(w, 12)) {
     case 0: case 1: case 2: case 3:
-        note(w, ne_select(handle(w, 2), chance(w, 40) ? NULL : &m, chance(w, 3) ? NULL : sources, control(w, &c), chance(w, 40) ? NULL : &r));
+        w->current = handle(w, 2);
+        note(w, ne_select(w->current, chance(w, 40) ? NULL : &m, chance(w, 3) ? NULL : sources, control(w, &c), chance(w, 40) ? NULL : &r));
         break;
     case 4: case 5:
         note(w, ne_stream_add(handle(w, 3), chance(w, 40) ? NULL : &m, chance(w, 3) ? NULL : sources, control(w, &c)));

@@ -7,7 +7,7 @@ One file, no dependency but the C library (``dotnet run tools/build.cs -- capi``
 >>> picked = ne.select(features, sources, budget=64)          # features [n, d], sources [n]
 >>> batch = features[picked.indices]
 
-The library is looked for in ``NATIVE_ENGINE_LIBRARY`` (a file), beside this file, in ``../../artifacts/capi/lib``, then on the loader's path.
+The library is looked for in ``NATIVE_ENGINE_LIBRARY`` (a file), beside this file, in ``lib``, ``../lib`` and ``../../artifacts/capi/lib``, then on the loader's path.
 After ``os.fork()`` the child cannot use it: use the ``spawn`` start method. A PyTorch DataLoader's workers do not, because samplers run in the main process.
 """
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _candidates() -> Iterator[str]:
         yield chosen
         return
     here = os.path.dirname(os.path.abspath(__file__))
-    for folder in (here, os.path.join(here, "lib"), os.path.join(here, "..", "..", "artifacts", "capi", "lib")):
+    for folder in (here, os.path.join(here, "lib"), os.path.join(here, "..", "lib"), os.path.join(here, "..", "..", "artifacts", "capi", "lib")):
         # Where the dynamic loader finds the library by its folder it makes this choice itself.
         if _has_avx512():
             yield os.path.join(folder, "glibc-hwcaps", "x86-64-v4", "libnative_engine.so")

@@ -69,9 +69,11 @@ public sealed record StreamingOptions
         {
             throw new EngineException(ErrorKind.Usage, $"a budget of {Budget} selects nothing", "give a budget of at least 1");
         }
-        if (Rows < 0 || MemoryBytes < 0)
+        // Beyond it the similarities are more elements than an array has.
+        const int LargestMatrix = 46_340;
+        if (Rows is < 0 or > LargestMatrix || MemoryBytes < 0)
         {
-            throw new EngineException(ErrorKind.Usage, $"{Rows} rows in {MemoryBytes} bytes cannot be stored", "give positive numbers, or 0 rows for the number that fits");
+            throw new EngineException(ErrorKind.Usage, $"{Rows} rows in {MemoryBytes} bytes cannot be stored", $"give at most {LargestMatrix} rows, or 0 for the number that fits");
         }
         if (Quota == QuotaRule.None && Keep.Kind is not (SmallSourceKind.None or SmallSourceKind.Listed))
         {

@@ -1,4 +1,7 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using NativeEngine.Formats;
 using NativeEngine.Tests.Support;
 
@@ -50,13 +53,29 @@ public sealed class CProgramTests : IDisposable
         string checks = string.Concat(sizes.Select(s => $"typedef char {s.Key}_size[sizeof({s.Key}) == {s.Value} ? 1 : -1];\n"));
         string unit = _folder.Write("sizes.c", "#include \"native_engine.h\"\n" + checks);
         NativeLibraryKit.Run(NativeLibraryKit.Compiler!, ["-std=c99", "-fsyntax-only", "-I", NativeLibraryKit.Header, unit]).Expect(0);
-        var library = typeof(NativeEngine.CApi.Status).Assembly.GetTypes().Where(t => t.Name.EndsWith("Struct", StringComparison.Ordinal)).ToDictionary(t => t.Name, t => System.Runtime.InteropServices.Marshal.SizeOf(t));
+        var library = typeof(NativeEngine.CApi.Status).Assembly.GetTypes().Where(t => t.Name.EndsWith("Struct", StringComparison.Ordinal)).ToDictionary(t => t.Name, t => Marshal.SizeOf(t));
         Assert.Equal(library.Count, sizes.Count);
         foreach (var (name, size) in sizes)
         {
             string type = string.Concat(name[3..].Split('_').Select(w => char.ToUpperInvariant(w[0]) + w[1..])) + "Struct";
             Assert.True(library[type] == size, $"{name} has {size} bytes in C and {library[type]} in {type}");
         }
+    }
+
+    [Fact]
+    public void Header_EveryFunction_IsAnExportWithItsParameters()
+    {
+        string header = File.ReadAllText(Path.Combine(NativeLibraryKit.Header, "native_engine.h"));
+        header = Regex.Replace(header, @"/\*.*?\*/", "", RegexOptions.Singleline);
+        var declared = Regex.Matches(header, @"^[a-z][a-z0-9_ ]*[ *](ne_\w+)\(([^;]*?)\);", RegexOptions.Multiline | RegexOptions.Singleline)
+            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value == "void" ? 0 : m.Groups[2].Value.Split(',').Length);
+        var exported = typeof(NativeEngine.CApi.Status).Assembly.GetTypes()
+            .SelectMany(t => t.GetMethods(BindingFlags.Static | BindingFlags.Public))
+            .Select(m => (m.GetCustomAttribute<UnmanagedCallersOnlyAttribute>()?.EntryPoint, m.GetParameters().Length))
+            .Where(m => m.EntryPoint is not null)
+            .ToDictionary(m => m.EntryPoint!, m => m.Length);
+        Assert.True(declared.Count > 50);
+        Assert.Equal(declared.OrderBy(d => d.Key, StringComparer.Ordinal), exported.OrderBy(e => e.Key, StringComparer.Ordinal));
     }
 
     [TheoryWithNativeLibrary]
