@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace NativeEngine.Devices.Cpu;
 
 /// <summary>
@@ -133,6 +135,7 @@ internal static unsafe partial class Gemm<L>
     }
 
     /// <summary>At least <paramref name="height"/> rows of one panel; the register tile is the lowest that has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // without a loop it would start unoptimised
     private static void Tile(
         long height, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
     {
