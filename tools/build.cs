@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]|gpu-pack
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -17,6 +17,7 @@ return args switch
     ["check"] => First(Build, Format, Test),
     ["capi"] => CApi("v3", "v4"),
     ["capi", "native"] => CApi("native"),
+    ["gpu-pack"] => GpuPack(),
     _ => Usage(),
 };
 
@@ -48,6 +49,32 @@ static int Kills(string count)
 {
     Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
     return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
+}
+
+// A folder for a machine with a GPU, without .NET and without a network: the check program, nengine, PyTorch's script, and the command "check".
+static int GpuPack()
+{
+    string folder = Path.Combine(Root(), "artifacts", "gpu-check");
+    if (Directory.Exists(folder))
+    {
+        Directory.Delete(folder, recursive: true);
+    }
+    foreach (string project in (string[])["src/NativeEngine.Cli", "tools/gpu"])
+    {
+        int code = DotNet("publish", project, "-c", "Release", "-r", "linux-x64", "--self-contained", "true", "-p:SelfContained=true", "-p:PublishReadyToRun=false", "-o", folder);
+        if (code != 0)
+        {
+            return code;
+        }
+    }
+    foreach (string file in (string[])["check", "pytorch.py"])
+    {
+        File.Copy(Path.Combine(Root(), "tools", "gpu", file), Path.Combine(folder, file), overwrite: true);
+    }
+    string archive = folder + ".tar.gz";
+    int packed = Run("tar", "-czf", archive, "-C", Path.GetDirectoryName(folder)!, Path.GetFileName(folder));
+    Console.WriteLine($"{archive}: {new FileInfo(archive).Length:N0} bytes. On the machine with the card: tar -xzf gpu-check.tar.gz && gpu-check/check");
+    return packed;
 }
 
 // kernels/*.cu to kernels/ptx/*.ptx with clang 19 (no CUDA toolkit). The first line of each holds the hash of what it was made from.
@@ -162,7 +189,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]|gpu-pack");
     return 2;
 }
 

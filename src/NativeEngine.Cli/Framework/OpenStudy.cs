@@ -31,11 +31,7 @@ internal sealed class OpenStudy
     {
         string output = OutputFolder.Check(context.NeedOutput(), resume: true);
         var study = StudyFile.Load(file);
-        StudyPlan plan;
-        using (var progress = context.Progress("reading", 0, "documents"))
-        {
-            plan = StudyPlan.Create(study, context.Cancellation);
-        }
+        var plan = StudyPlan.Create(study, context.Cancellation);
         foreach (string remark in plan.Remarks)
         {
             context.Talk.Info(remark);
@@ -46,7 +42,7 @@ internal sealed class OpenStudy
             StudyFolder.Open(output, plan, jobs);
             context.ResumeHint = "run the same command again";
         }
-        var opened = new UnitCache(cache ?? study.Cache ?? Path.Combine(output, "cache"), options) { OnDamage = context.Talk.Warn };
+        var opened = new UnitCache(cache ?? study.Cache ?? Path.Combine(output, "cache"), options, create: write) { OnDamage = context.Talk.Warn };
         return new OpenStudy(plan, jobs, opened, output);
     }
 }

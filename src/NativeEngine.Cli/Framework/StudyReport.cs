@@ -35,7 +35,8 @@ internal static class StudyReport
             $"{cost.Trainings} unit trainings of {plan.Study.Training.Budget.Steps:N0} steps of {plan.Study.Training.Budget.Batch}: {cost.Steps:N0} steps, {cost.Tokens:N0} tokens, {cost.Flops:0.0e+0} FLOP; the seed {cost.SeedSteps:N0} steps, {cost.SeedTokens:N0} tokens"));
         text.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"models {ByteSize.Format(cost.Bytes)}, memory of a training about {ByteSize.Format(probe.Memory.Total)}; {cost.InCache} of {cost.Trainings + 1} are in the cache"));
-        text.WriteLine(cost.RemainingTokens == 0 ? "nothing is left to train" : string.Create(CultureInfo.InvariantCulture,
+        text.WriteLine(cost.RemainingTokens == 0 ? "nothing is left to train" : !double.IsFinite(probe.TokensPerSecond)
+            ? $"left: {cost.RemainingTokens.ToString("N0", CultureInfo.InvariantCulture)} tokens" : string.Create(CultureInfo.InvariantCulture,
             $"left: {cost.RemainingTokens:N0} tokens, about {ProgressLine.Duration(TimeSpan.FromSeconds(cost.RemainingTokens / probe.TokensPerSecond))} at {probe.TokensPerSecond:N0} tokens/s"));
         text.WriteLine();
         text.WriteLine("candidates         mixtures   trained one by one   by merging    saving");
@@ -64,7 +65,14 @@ internal static class StudyReport
         json.WriteNumber("peak_bytes", probe.Memory.Total);
         json.WriteNumber("in_cache", cost.InCache);
         json.WriteNumber("remaining_tokens", cost.RemainingTokens);
-        json.WriteNumber("remaining_seconds", cost.RemainingTokens == 0 ? 0 : cost.RemainingTokens / probe.TokensPerSecond);
+        if (cost.RemainingTokens == 0 || double.IsFinite(probe.TokensPerSecond))
+        {
+            json.WriteNumber("remaining_seconds", cost.RemainingTokens == 0 ? 0 : cost.RemainingTokens / probe.TokensPerSecond);
+        }
+        else
+        {
+            json.WriteNull("remaining_seconds");
+        }
         json.WriteNumber("break_even_pairs", cost.BreakEven);
         json.WriteStartArray("families");
         foreach (var f in cost.Families)

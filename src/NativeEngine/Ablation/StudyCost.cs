@@ -1,3 +1,5 @@
+using NativeEngine.Ablation.Statistics;
+
 namespace NativeEngine.Ablation;
 
 /// <summary>A family of candidate mixtures and what it would cost to train each of them, in budgets of one unit.</summary>
@@ -27,7 +29,7 @@ public sealed record CandidateFamily(string Name, double Candidates, double Naiv
 /// <param name="BreakEven">Candidates of two units each from which on the modular way is cheaper: the smallest m with 2 m > n.</param>
 /// <param name="Families">Common families of candidates.</param>
 public sealed record StudyCost(
-    int Trainings, long Steps, long Tokens, double Flops, long SeedSteps, long SeedTokens, long Bytes, int InCache, long RemainingTokens, int BreakEven,
+    int Trainings, long Steps, long Tokens, double Flops, long SeedSteps, long SeedTokens, long Bytes, int InCache, long RemainingTokens, long BreakEven,
     IReadOnlyList<CandidateFamily> Families)
 {
     /// <summary>The cost of a plan; looks into the cache for what is there.</summary>
@@ -40,13 +42,13 @@ public sealed record StudyCost(
         long tokens = units.Sum(j => j.Tokens);
         int n = plan.Units.Count;
         return new StudyCost(
-            units.Count, units.Sum(j => j.Steps), tokens, 6.0 * plan.Config.ParameterCount * tokens, jobs.SeedJob.Steps, jobs.SeedJob.Tokens, model * kept,
-            there.Count, all.Where(j => !there.Contains(j.Key.Hash)).Sum(j => j.Tokens), (n / 2) + 1,
+            units.Count, units.Sum(j => j.Steps), tokens, TrainingCost.TrainingOperations(plan.Config.ParameterCount, tokens), jobs.SeedJob.Steps, jobs.SeedJob.Tokens, model * kept,
+            there.Count, all.Where(j => !there.Contains(j.Key.Hash)).Sum(j => j.Tokens), TrainingCost.BreakEven(n, 2),
             [
-                new CandidateFamily("leave one out", n, (double)n * (n - 1), units.Count),
-                new CandidateFamily("all pairs", n * (n - 1) / 2.0, (double)n * (n - 1), units.Count),
-                new CandidateFamily("all triples", n * (n - 1.0) * (n - 2) / 6, n * (n - 1.0) * (n - 2) / 2, units.Count),
-                new CandidateFamily("all subsets", Math.Pow(2, n) - 1, n * Math.Pow(2, n - 1), units.Count),
+                new CandidateFamily("leave one out", n, (double)TrainingCost.NaiveSubsets(n, n - 1), units.Count),
+                new CandidateFamily("all pairs", (double)TrainingCost.Subsets(n, 2), (double)TrainingCost.NaiveSubsets(n, 2), units.Count),
+                new CandidateFamily("all triples", (double)TrainingCost.Subsets(n, 3), (double)TrainingCost.NaiveSubsets(n, 3), units.Count),
+                new CandidateFamily("all subsets", (double)TrainingCost.AllSubsets(n), (double)TrainingCost.NaiveAllSubsets(n), units.Count),
             ]);
     }
 }

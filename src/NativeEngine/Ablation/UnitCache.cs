@@ -51,14 +51,17 @@ public sealed class UnitCache
     private readonly HashSet<string> _verified = new(StringComparer.Ordinal);
     private readonly UnitClaims _claims;
 
-    /// <summary>Opens a cache, making the folder when it is not there. Errors: BadInput when it cannot be written.</summary>
-    public UnitCache(string folder, UnitCacheOptions? options = null)
+    /// <summary>
+    /// Opens a cache, making the folder when it is not there; with <paramref name="create"/> off nothing is touched, for looking alone. Errors: BadInput when it
+    /// cannot be written.
+    /// </summary>
+    public UnitCache(string folder, UnitCacheOptions? options = null, bool create = true)
     {
         Folder = Path.GetFullPath(folder);
         Options = options ?? new UnitCacheOptions();
         try
         {
-            foreach (string part in new[] { "entries", "claims", "work" })
+            foreach (string part in create ? new[] { "entries", "claims", "work" } : [])
             {
                 Directory.CreateDirectory(Path.Combine(Folder, part));
             }
@@ -111,7 +114,7 @@ public sealed class UnitCache
     /// <summary>Every entry, the least recently used first.</summary>
     public IReadOnlyList<UnitCacheEntry> List() =>
     [
-        .. Directory.EnumerateDirectories(Path.Combine(Folder, "entries"))
+        .. (Directory.Exists(Path.Combine(Folder, "entries")) ? Directory.EnumerateDirectories(Path.Combine(Folder, "entries")) : [])
             .Where(folder => !TemporaryName.IsTemporary(Path.GetFileName(folder)))
             .Select(Describe).OrderBy(e => e.LastUsed).ThenBy(e => e.Key, StringComparer.Ordinal),
     ];
@@ -205,7 +208,8 @@ public sealed class UnitCache
             // Another process trained the same at the same time and was first.
         }
         _claims.Clear(key.Hash);
-        foreach (string folder in WorkOf(key.Hash))
+        // Whoever still works on the key finds the entry there and stops.
+        foreach (string folder in WorkOf(key.Hash).Concat(Directory.EnumerateDirectories(Path.GetDirectoryName(entry)!, $".tmp-{key.Hash[..50]}*")).ToList())
         {
             TemporaryName.DeleteQuietly(folder);
         }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using NativeEngine.Ablation.Statistics;
 using NativeEngine.Devices;
 using NativeEngine.Formats;
 using NativeEngine.Model;
@@ -72,7 +73,7 @@ internal sealed class UnitTrainer(StudyPlan plan, UnitCache cache, Device device
             SaveCheckpoint(work, trainer, state, before + clock.Elapsed.TotalSeconds);
             throw;
         }
-        double flops = 6.0 * plan.Config.ParameterCount * job.Tokens;
+        double flops = TrainingCost.TrainingOperations(plan.Config.ParameterCount, job.Tokens);
         return work.Publish(
             folder =>
             {

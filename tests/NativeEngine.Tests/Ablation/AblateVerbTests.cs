@@ -26,6 +26,13 @@ public sealed class AblateVerbTests : IDisposable
     }
 
     [Fact]
+    public void Train_DryRun_TouchesNothing()
+    {
+        Run("train", "out", "--dry-run", "--json").Expect(0);
+        Assert.False(Directory.Exists(_kit.File("out")));
+    }
+
+    [Fact]
     public void Cache_ListVerifyGc_AnswerInJson()
     {
         Run("train", "out", "--json").Expect(0);
@@ -56,9 +63,14 @@ public sealed class AblateVerbTests : IDisposable
             for (int burst = 0; kills > 0 && burst < 3; burst++)
             {
                 var running = Enumerable.Range(0, 2).Select(rank => Start(round, rank, cache, unlocked)).ToList();
+                // Starting up takes longer than all the work: the moment counts from the first claim on.
+                while (running.All(r => !r.Process.HasExited) && !(Directory.Exists(Path.Combine(cache, "claims")) && Directory.EnumerateFileSystemEntries(Path.Combine(cache, "claims")).Any()))
+                {
+                    Thread.Sleep(1);
+                }
                 foreach (var (process, output) in running)
                 {
-                    Thread.Sleep(random.Next(150, 500));
+                    Thread.Sleep(random.Next(0, 120));
                     process.Kill();
                     process.WaitForExit();
                     trained.AddRange(Trained(await output));
@@ -83,10 +95,45 @@ public sealed class AblateVerbTests : IDisposable
         }
     }
 
-    private (Process Process, Task<string> Output) Start(int round, int rank, string cache, string? unlocked)
+    [FactOnUnix]
+    public async Task Train_ProcessThatHangsAndWakes_IsTakenOverAndHarmsNothing()
+    {
+        const int Stop = 19, Continue = 18;
+        Run("train", "undisturbed", "--json").Expect(0);
+        for (int round = 100; ; round++)
+        {
+            Assert.True(round < 110, "in ten attempts no process was stopped with a claim in its hands");
+            string cache = _kit.File($"hung{round}");
+            var (hung, first) = Start(round, 0, cache, null);
+            while (!hung.HasExited && !(Directory.Exists(Path.Combine(cache, "claims")) && Directory.EnumerateFiles(Path.Combine(cache, "claims")).Any()))
+            {
+                Thread.Sleep(1);
+            }
+            if (hung.HasExited)
+            {
+                continue;
+            }
+            NEngine.Signal(hung, Stop);
+            bool holds = Directory.EnumerateFiles(Path.Combine(cache, "claims")).Any();
+            var (other, second) = Start(round, 1, cache, null, "--patience", "0.5");
+            Assert.True(other.WaitForExit(60_000), "the second process waits for ever");
+            NEngine.Signal(hung, Continue);
+            Assert.True(hung.WaitForExit(60_000), "the first process does not end");
+            Assert.True(other.ExitCode == 0 && hung.ExitCode == 0, await first + await second);
+            AssertSameModels(_kit.File("undisturbed/cache"), cache);
+            hung.Dispose();
+            other.Dispose();
+            if (holds)
+            {
+                return;
+            }
+        }
+    }
+
+    private (Process Process, Task<string> Output) Start(int round, int rank, string cache, string? unlocked, params string[] extra)
     {
         var process = NEngine.Start(
-            ["ablate", "train", _kit.StudyPath, "--output", _kit.File($"out{round}-{rank}"), "--cache", cache, "--threads", "1", "--verbose", "--checkpoint-seconds", "0"],
+            ["ablate", "train", _kit.StudyPath, "--output", _kit.File($"out{round}-{rank}"), "--cache", cache, "--threads", "1", "--verbose", "--checkpoint-seconds", "0", .. extra],
             new Dictionary<string, string?> { ["RANK"] = rank.ToString(), ["WORLD_SIZE"] = "2", ["DOTNET_SYSTEM_IO_DISABLEFILELOCKING"] = unlocked });
         _ = process.StandardOutput.ReadToEndAsync();
         return (process, process.StandardError.ReadToEndAsync());

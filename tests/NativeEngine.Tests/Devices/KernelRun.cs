@@ -9,7 +9,6 @@ namespace NativeEngine.Tests.Devices;
 /// </summary>
 internal sealed class KernelRun
 {
-    private const int Guard = 32;
     private const float GuardFloat = -12345.678f;
     private const int GuardInt = -87654321;
 
@@ -29,7 +28,8 @@ internal sealed class KernelRun
     /// <summary>Random numbers of an argument: the same for the device and for the reference.</summary>
     private static CounterRandom RandomOf(int argument) => new(20240719, RandomPurpose.Test, (uint)argument);
 
-    public static KernelRun On(Device device, KernelRow row, KernelSize size)
+    /// <summary>Guard is the number of words before and after each argument: with a multiple of four the arguments are 16-byte aligned.</summary>
+    public static KernelRun On(Device device, KernelRow row, KernelSize size, int guard = 32)
     {
         var run = new KernelRun(row, size);
         var call = new KernelCall(size);
@@ -57,28 +57,28 @@ internal sealed class KernelRun
                     Place(argument.Ints!(size, RandomOf(i)), output ? -1 : null, GuardInt, call.Bind, run.Ints);
                 }
 
-                void Place<T>(T[] values, T? poison, T guard, Action<string, Tensor<T>> bind, Dictionary<string, T[]> results)
+                void Place<T>(T[] values, T? poison, T word, Action<string, Tensor<T>> bind, Dictionary<string, T[]> results)
                     where T : unmanaged, IEquatable<T>
                 {
                     Assert.Equal(shape.Count, values.Length);
-                    var padded = new T[values.Length + (2 * Guard)];
-                    Array.Fill(padded, guard);
+                    var padded = new T[values.Length + (2 * guard)];
+                    Array.Fill(padded, word);
                     if (poison is { } p)
                     {
                         Array.Fill(values, p);
                     }
-                    values.CopyTo(padded, Guard);
+                    values.CopyTo(padded, guard);
                     var buffer = device.Allocate<T>(padded, MemoryUse.Data);
                     buffers.Add(buffer);
-                    bind(argument.Name, new Tensor<T>(buffer, Guard, shape));
+                    bind(argument.Name, new Tensor<T>(buffer, guard, shape));
                     readBack.Add(() =>
                     {
                         var after = device.Download(buffer.View);
-                        for (int g = 0; g < Guard; g++)
+                        for (int g = 0; g < guard; g++)
                         {
-                            Assert.True(after[g].Equals(guard) && after[^(g + 1)].Equals(guard), $"{row.Name} {size}: wrote outside {argument.Name}");
+                            Assert.True(after[g].Equals(word) && after[^(g + 1)].Equals(word), $"{row.Name} {size}: wrote outside {argument.Name}");
                         }
-                        results[argument.Name] = after[Guard..^Guard];
+                        results[argument.Name] = after[guard..^guard];
                         if (argument.Role == ArgumentRole.In)
                         {
                             Assert.True(results[argument.Name].AsSpan().SequenceEqual(values), $"{row.Name} {size}: changed its input {argument.Name}");

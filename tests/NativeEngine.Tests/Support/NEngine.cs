@@ -25,6 +25,9 @@ public sealed record NEngineResult(int ExitCode, string StdOut, string StdErr)
 /// <summary>Runs the real built executable as a process, the way a user does.</summary>
 public static class NEngine
 {
+    /// <summary>A library that is not there: verbs are tested without the machine's GPUs unless a test shows them.</summary>
+    public const string Nowhere = "/nowhere/a-library";
+
     private static readonly TimeSpan _defaultTimeout = TimeSpan.FromSeconds(120);
 
     /// <summary>Runs to the end with these arguments and nothing else.</summary>
@@ -70,6 +73,7 @@ public static class NEngine
         {
             start.ArgumentList.Add(arg);
         }
+        start.Environment["NENGINE_CUDA_LIBRARY"] = start.Environment["NENGINE_OPENCL_LIBRARY"] = Nowhere;
         foreach (var (name, value) in env ?? new Dictionary<string, string?>())
         {
             start.Environment[name] = value;

@@ -10,7 +10,9 @@ namespace NativeEngine.Devices.Gpu;
 /// </summary>
 internal sealed unsafe class OpenClDriver : IGpuDriver
 {
-    private const string BuildOptions = "-cl-std=CL1.2 -w";
+    // PoCL 3.1 at full optimisation loses private arrays that live across barriers (attention gives NaN or writes past its output); without, every
+    // kernel has the CPU's bits. It stands for GPUs in tests only, so speed does not matter there.
+    private const string BuildOptions = "-cl-std=CL1.2 -w", PoclOptions = BuildOptions + " -cl-opt-disable";
 
     private readonly OpenClApi _api;
     private readonly Func<string, GpuModule> _modules;
@@ -256,7 +258,7 @@ internal sealed unsafe class OpenClDriver : IGpuDriver
         byte[] text = Encoding.UTF8.GetBytes(module.Text);
         nint program;
         int status = 0;
-        fixed (byte* source = text, options = Encoding.UTF8.GetBytes(BuildOptions + "\0"))
+        fixed (byte* source = text, options = Encoding.UTF8.GetBytes((_facts.IsPocl ? PoclOptions : BuildOptions) + "\0"))
         {
             byte* from = source;
             nuint length = (nuint)text.Length;

@@ -31,6 +31,9 @@ internal sealed unsafe record OpenClFacts(
         : LargestGroup < NeededGroup ? $"its groups have at most {LargestGroup} work-items, the kernels need {NeededGroup}"
         : LocalMemory < NeededLocal ? $"its groups have {LocalMemory:N0} bytes of local memory, the kernels need {NeededLocal:N0}" : null;
 
+    /// <summary>Whether it is PoCL, which runs kernels on the CPU.</summary>
+    public bool IsPocl => Platform.Contains("Portable Computing Language", StringComparison.Ordinal);
+
     /// <summary>pthread-..., 15.2 GiB, 2 units, OpenCL 3.0 PoCL ..., a CPU.</summary>
     public string Describe() => string.Create(CultureInfo.InvariantCulture,
         $"{Model}, {TotalMemory / (double)(1L << 30):0.0} GiB, {Units} unit{(Units == 1 ? "" : "s")}, {Version} ({Platform}){(IsGpu ? "" : ", a CPU")}");

@@ -1,0 +1,195 @@
+// Data ablation on a real mixture, from the data to the tables in one command; started again it goes on:
+//   dotnet run benchmarks/studies/ablation_mathmix.cs -- --train T.jsonl --eval E.jsonl
+// Writes report.md, report.json, confirmed.csv, ranking.csv, results.json and results.md into benchmarks/studies/ablation-mathmix (--output), keeps models and losses in
+// artifacts/ablation-mathmix (--work). --threads N; --until train stops after the trainings.
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+string root = Path.GetFullPath(Path.Combine(Root(), "../.."));
+string output = Option("--output") ?? Path.Combine(root, "benchmarks/studies/ablation-mathmix");
+string work = Option("--work") ?? Path.Combine(root, "artifacts/ablation-mathmix");
+string threads = Option("--threads") ?? Environment.ProcessorCount.ToString(CultureInfo.InvariantCulture);
+string executable = Path.Combine(root, "src/NativeEngine.Cli/bin/Release/net10.0/nengine");
+if (Option("--train") is not { } train || Option("--eval") is not { } eval || !File.Exists(train) || !File.Exists(eval))
+{
+    Console.Error.WriteLine("give --train T.jsonl and --eval E.jsonl: a mixture with sources, and its held-out part");
+    return 2;
+}
+if (!File.Exists(executable))
+{
+    Console.Error.WriteLine("build first: dotnet build -c Release NativeEngine.sln");
+    return 2;
+}
+Directory.CreateDirectory(work);
+foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
+{
+    string text = File.ReadAllText(Path.Combine(root, "benchmarks/studies/ablation-mathmix", name + ".yaml"));
+    File.WriteAllText(Path.Combine(work, name + ".yaml"), text.Replace(" TRAIN", " " + Path.GetFullPath(train)).Replace(" EVAL", " " + Path.GetFullPath(eval)));
+}
+string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache");
+string plan = Ablate("plan", "study", study);
+Ablate("train", "study", study);
+if (Option("--until") == "train")
+{
+    return 0;
+}
+Ablate("rank", "study", study);
+Ablate("confirm", "study", study);
+Ablate("report", "study", study);
+double Timed(string name)
+{
+    // What was computed before would not be timed again: losses start empty unless the time is known.
+    string seconds = Path.Combine(work, name + ".seconds"), folder = Path.Combine(work, name);
+    if (!File.Exists(seconds))
+    {
+        if (Directory.Exists(folder))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+        var clock = Stopwatch.StartNew();
+        Ablate("rank", name, folder);
+        File.WriteAllText(seconds, clock.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture));
+    }
+    return double.Parse(File.ReadAllText(seconds), CultureInfo.InvariantCulture);
+}
+
+double exhaustiveSeconds = Timed("exhaustive"), raceSeconds = Timed("race");
+foreach (string name in new[] { "aligned", "pulled" })
+{
+    Ablate("train", name, Path.Combine(work, name));
+    Ablate("rank", name, Path.Combine(work, name));
+    Ablate("confirm", name, Path.Combine(work, name));
+}
+foreach (string name in new[] { "report.md", "confirmed.csv", "ranking.csv" })
+{
+    File.Copy(Path.Combine(study, name), Path.Combine(output, name), overwrite: true);
+}
+WriteResults();
+return 0;
+
+string Ablate(string verb, string file, string folder)
+{
+    Console.Error.WriteLine($"ablate {verb} {file}.yaml");
+    string[] arguments = ["ablate", verb, Path.Combine(work, file + ".yaml"), "--output", folder, "--cache", cache, "--threads", threads, "--json"];
+    using var process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardOutput = true })!;
+    string answer = process.StandardOutput.ReadToEnd();
+    process.WaitForExit();
+    if (process.ExitCode != 0)
+    {
+        Console.Error.WriteLine($"{string.Join(' ', arguments)}\nended with {process.ExitCode}: {answer}");
+        Environment.Exit(process.ExitCode);
+    }
+    return answer;
+}
+
+void WriteResults()
+{
+    var cost = JsonNode.Parse(plan)!;
+    var confirm = JsonNode.Parse(File.ReadAllText(Path.Combine(study, "confirm.json")))!;
+    var rank = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "exhaustive", "rank.json")))!;
+    var raced = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "race", "rank.json")))!;
+    string[] domains = [.. confirm["domains"]!.AsArray().Select(d => (string)d!)];
+    int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
+    double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
+    var text = new StringBuilder();
+    var results = new JsonObject
+    {
+        ["command"] = "dotnet run benchmarks/studies/ablation_mathmix.cs -- --train T.jsonl --eval E.jsonl",
+        ["processor"] = Processor(), ["threads"] = int.Parse(threads), ["runtime"] = Environment.Version.ToString(),
+        ["units"] = (int)cost["units"]!, ["parameters"] = (long)cost["parameters"]!, ["mixtures_truly_trained"] = truth.Length,
+    };
+    text.AppendLine("# ablation-mathmix: results").AppendLine();
+    text.AppendLine(string.Create(CultureInfo.InvariantCulture,
+        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {truth.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} threads, .NET {Environment.Version}."));
+    text.AppendLine().AppendLine("Correlation of each stand-in with the truth over mixtures, per domain, then averaged over domains (lowest domain in brackets):").AppendLine();
+    text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
+    var table = new JsonArray();
+    foreach (var standIn in confirm["stand_ins"]!.AsArray())
+    {
+        double[][] losses = [.. standIn!["losses"]!.AsArray().Select(m => Numbers(m!))];
+        var row = new JsonObject { ["stand_in"] = (string)standIn["stand_in"]!, ["baseline"] = (bool)standIn["baseline"]! };
+        text.Append($"| {(string)standIn["stand_in"]!}{((bool)standIn["baseline"]! ? " (baseline)" : "")} ");
+        foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
+        {
+            int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
+            double[] pearson = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson([.. members.Select(i => losses[i][d])], [.. members.Select(i => truth[i][d])]))];
+            double[] spearman = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson(Ranks([.. members.Select(i => losses[i][d])]), Ranks([.. members.Select(i => truth[i][d])])))];
+            row[family] = new JsonObject { ["pearson"] = pearson.Average(), ["spearman"] = spearman.Average(), ["lowest_pearson"] = pearson.Min(), ["lowest_spearman"] = spearman.Min() };
+            text.Append(CultureInfo.InvariantCulture, $"| {pearson.Average():0.000} ({pearson.Min():0.00}) | {spearman.Average():0.000} ({spearman.Min():0.00}) ");
+        }
+        table.Add(row);
+        text.AppendLine("|");
+    }
+    results["correlations"] = table;
+    text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | off by |").AppendLine("|---|---|---|---|");
+    foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
+    {
+        var standIn = JsonNode.Parse(File.ReadAllText(Path.Combine(work, file, "confirm.json")))!["stand_ins"]![0]!;
+        text.AppendLine(string.Create(CultureInfo.InvariantCulture,
+            $"| {name} | {(double)standIn["mean_pearson"]!:0.000} | {(double)standIn["mean_spearman"]!:0.000} | {(double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!:0.000} |"));
+    }
+    var agreement = confirm["stand_ins"]![0]!["agreement"]!.AsArray();
+    double covered = agreement.Take(domains.Length).Average(a => Number(a!["prediction_coverage"])), conformal = agreement.Take(domains.Length).Average(a => Number(a!["conformal_coverage"]));
+    (results["prediction_coverage"], results["conformal_coverage"]) = (covered, conformal);
+    double budgets = sizes.Sum(), n = (double)cost["units"]!;
+    results["saving_all_pairs"] = n - 1;
+    results["candidates_per_minute"] = (double)raced["candidates"]! / raceSeconds * 60;
+    text.AppendLine().AppendLine("| figure | |").AppendLine("|---|---|");
+    Line($"stated 90 % prediction intervals cover, mean over domains (line fitted without the mixture)", $"{100 * covered:0} % (conformal {100 * conformal:0} %)");
+    Line($"training steps for all pairs: naive / modular", $"{n * (n - 1):0} / {n:0} unit budgets = {n - 1:0}x");
+    Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
+    Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
+    var all = rank["mixtures"]!.AsArray();
+    var pairs = all.Where(m => (string)m!["origin"]! == "candidate").ToList();
+    Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({exhaustiveSeconds:0} s with the searches)");
+    foreach (var search in rank["searches"]!.AsArray())
+    {
+        Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
+    }
+    if (rank["descent"] is { } descent)
+    {
+        Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps: {(string)descent["mixture"]!}");
+    }
+    var racedPairs = raced["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
+    Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s, start and reading included: {(double)raced["candidates"]! / raceSeconds * 60:N0} a minute");
+    Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
+    if (racedPairs.Count > 0)
+    {
+        Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
+    }
+    text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
+    File.WriteAllText(Path.Combine(output, "results.md"), text.ToString());
+    File.WriteAllText(Path.Combine(output, "results.json"), results.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+    Console.WriteLine(text.ToString());
+
+    void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
+}
+
+string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
+
+static double[] Numbers(JsonNode list) => [.. list.AsArray().Select(Number)];
+
+static double Number(JsonNode? value) => value is null ? double.NaN : (double)value;
+
+static double Pearson(double[] a, double[] b)
+{
+    double meanA = a.Average(), meanB = b.Average(), ab = 0, aa = 0, bb = 0;
+    for (int i = 0; i < a.Length; i++)
+    {
+        ab += (a[i] - meanA) * (b[i] - meanB);
+        aa += (a[i] - meanA) * (a[i] - meanA);
+        bb += (b[i] - meanB) * (b[i] - meanB);
+    }
+    return ab / Math.Sqrt(aa * bb);
+}
+
+static double[] Ranks(double[] values) => [.. values.Select(v => values.Count(w => w < v) + (0.5 * (values.Count(w => w == v) - 1)))];
+
+static string Processor() => File.Exists("/proc/cpuinfo")
+    ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name"))?.Split(':')[1].Trim() ?? "unknown processor" : "unknown processor";
+
+static string Root([CallerFilePath] string file = "") => Path.GetDirectoryName(file)!;
