@@ -1,7 +1,7 @@
 // Data ablation on a real mixture, from the data to the tables in one command; started again it goes on:
 //   dotnet run benchmarks/studies/ablation_mathmix.cs -- --train T.jsonl --eval E.jsonl
 // Writes report.md, report.json, confirmed.csv, ranking.csv, results.json and results.md into benchmarks/studies/ablation-mathmix (--output), keeps models and losses in
-// artifacts/ablation-mathmix (--work). --threads N; --until train stops after the trainings.
+// artifacts/ablation-mathmix (--work). --threads N; --until train stops after the trainings; --tables only writes the tables of what is done.
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -32,14 +32,18 @@ foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulle
 }
 string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache");
 string plan = Ablate("plan", "study", study);
-Ablate("train", "study", study);
-if (Option("--until") == "train")
+bool tables = args.Contains("--tables");
+if (!tables)
 {
-    return 0;
+    Ablate("train", "study", study);
+    if (Option("--until") == "train")
+    {
+        return 0;
+    }
+    Ablate("rank", "study", study);
+    Ablate("confirm", "study", study);
+    Ablate("report", "study", study);
 }
-Ablate("rank", "study", study);
-Ablate("confirm", "study", study);
-Ablate("report", "study", study);
 double Timed(string name)
 {
     // What was computed before would not be timed again: losses start empty unless the time is known.
@@ -58,17 +62,18 @@ double Timed(string name)
 }
 
 double exhaustiveSeconds = Timed("exhaustive"), raceSeconds = Timed("race");
-foreach (string name in new[] { "aligned", "pulled" })
-{
-    Ablate("train", name, Path.Combine(work, name));
-    Ablate("rank", name, Path.Combine(work, name));
-    Ablate("confirm", name, Path.Combine(work, name));
-}
 foreach (string name in new[] { "report.md", "confirmed.csv", "ranking.csv" })
 {
     File.Copy(Path.Combine(study, name), Path.Combine(output, name), overwrite: true);
 }
 WriteResults();
+foreach (string name in tables ? [] : new[] { "aligned", "pulled" })
+{
+    Ablate("train", name, Path.Combine(work, name));
+    Ablate("rank", name, Path.Combine(work, name));
+    Ablate("confirm", name, Path.Combine(work, name));
+    WriteResults();
+}
 return 0;
 
 string Ablate(string verb, string file, string folder)
@@ -108,11 +113,14 @@ void WriteResults()
     text.AppendLine().AppendLine("Correlation of each stand-in with the truth over mixtures, per domain, then averaged over domains (lowest domain in brackets):").AppendLine();
     text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
     var table = new JsonArray();
-    foreach (var standIn in confirm["stand_ins"]!.AsArray())
+    var standIns = confirm["stand_ins"]!.AsArray()
+        .Select(s => (Name: (string)s!["stand_in"]! + ((bool)s["baseline"]! ? " (baseline)" : ""), Losses: (double[][])[.. s["losses"]!.AsArray().Select(m => Numbers(m!))])).ToList();
+    double[][] Mean(params string[] names) => [.. truth.Select((t, i) => (double[])[.. t.Select((_, d) => names.Average(n => standIns.First(s => s.Name == n).Losses[i][d]))])];
+    standIns.Add(("mean of average, ensemble and level k^0.5 (chosen afterwards)", Mean("average", "ensemble", "average at level k^0.5")));
+    foreach (var (name, losses) in standIns)
     {
-        double[][] losses = [.. standIn!["losses"]!.AsArray().Select(m => Numbers(m!))];
-        var row = new JsonObject { ["stand_in"] = (string)standIn["stand_in"]!, ["baseline"] = (bool)standIn["baseline"]! };
-        text.Append($"| {(string)standIn["stand_in"]!}{((bool)standIn["baseline"]! ? " (baseline)" : "")} ");
+        var row = new JsonObject { ["stand_in"] = name };
+        text.Append($"| {name} ");
         foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
         {
             int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
@@ -125,8 +133,9 @@ void WriteResults()
         text.AppendLine("|");
     }
     results["correlations"] = table;
-    text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | off by |").AppendLine("|---|---|---|---|");
-    foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
+    text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | score off by |").AppendLine("|---|---|---|---|");
+    foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") }
+        .Where(f => File.Exists(Path.Combine(work, f.Item2, "confirm.json"))))
     {
         var standIn = JsonNode.Parse(File.ReadAllText(Path.Combine(work, file, "confirm.json")))!["stand_ins"]![0]!;
         text.AppendLine(string.Create(CultureInfo.InvariantCulture,
@@ -164,7 +173,6 @@ void WriteResults()
     text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
     File.WriteAllText(Path.Combine(output, "results.md"), text.ToString());
     File.WriteAllText(Path.Combine(output, "results.json"), results.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
-    Console.WriteLine(text.ToString());
 
     void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
 }

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.CApi;
 
@@ -63,7 +64,7 @@ internal static unsafe class DeviceExports
             512 => SimdWidth.Bits512,
             _ => throw new CallException(Status.Argument, $"simd is {given.Simd}; it may be 0, 1, 128, 256 or 512"),
         };
-        *device = Handles.Add(new DeviceResource(Create(Arguments.Text(name, "the name of the device") ?? "auto", threads, width, limit == 0 ? long.MaxValue : limit)));
+        *device = Handles.Add(new DeviceResource(Create(Arguments.Text(name, "the name of the device") ?? "auto", threads, width, limit == 0 ? null : limit)));
     });
 
     [UnmanagedCallersOnly(EntryPoint = "ne_device_describe")]
@@ -85,11 +86,6 @@ internal static unsafe class DeviceExports
     [UnmanagedCallersOnly(EntryPoint = "ne_device_free")]
     public static int Free(nint device) => Guard.Call(() => Handles.Free<DeviceResource>(device));
 
-    private static CpuDevice Create(string name, int threads, SimdWidth? width, long limit) => name switch
-    {
-        "auto" or "cpu" => new CpuDevice(threads, width) { MemoryLimit = limit },
-        _ when name.StartsWith("cuda", StringComparison.Ordinal) || name.StartsWith("opencl", StringComparison.Ordinal) => throw new EngineException(
-            ErrorKind.DeviceUnavailable, $"the device '{name}' cannot be used: this build has only the CPU device", "use cpu, or auto to take the best there is"),
-        _ => throw new EngineException(ErrorKind.Usage, $"a device is auto, cpu, cuda[:i] or opencl[:p.d], not '{name}'"),
-    };
+    private static Device Create(string name, int threads, SimdWidth? width, long? limit) =>
+        new DeviceChoice(name).Open(threads, limit, long.MaxValue, new DeviceTalk(Log.Info, Log.Info, Log.Warning), width: width);
 }

@@ -4,6 +4,7 @@ using System.Runtime.Intrinsics;
 using System.Text;
 using System.Text.Json;
 using NativeEngine.Devices.Cpu;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.CApi;
 
@@ -72,6 +73,10 @@ internal static unsafe class Library
             json.WriteNumber("processors", Environment.ProcessorCount);
             json.WriteStartArray("devices");
             json.WriteStringValue("cpu");
+            foreach (var device in new GpuBackend[] { CudaBackend.Find(), OpenClBackend.Find() }.SelectMany(b => b.Devices).Where(d => d.Problem is null))
+            {
+                json.WriteStringValue(device.Name);
+            }
             json.WriteEndArray();
             json.WriteEndObject();
         }

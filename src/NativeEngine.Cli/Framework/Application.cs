@@ -47,7 +47,9 @@ internal static class Application
             var failure = Failure.Of(error, interrupts, context?.ResumeHint);
             talk.Error(failure.Message, failure.Hint);
             talk.Detail(error.ToString());
-            return Report(result, failure);
+            int failed = Report(result, failure);
+            context?.OnFailure?.Invoke(failed);
+            return failed;
         }
     }
 

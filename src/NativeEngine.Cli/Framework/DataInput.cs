@@ -17,7 +17,7 @@ internal sealed class DataInput
     public Option[] Options => [_prompt, _completion, _text, _source, _badLine];
 
     /// <summary>A reader for a path, or for standard input with <c>-</c>. A missing file is an error now.</summary>
-    public JsonlReader Open(VerbContext context, string path, bool keepLines = false)
+    public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? choicesField = null, string answerField = "answer")
     {
         var options = new JsonlOptions
         {
@@ -27,6 +27,8 @@ internal sealed class DataInput
             SourceField = context.Need(_source),
             OnBadLine = context.Need(_badLine) == "skip" ? BadLinePolicy.Skip : BadLinePolicy.Fail,
             KeepLines = keepLines,
+            ChoicesField = choicesField,
+            AnswerField = answerField,
         };
         return path == "-" ? new JsonlReader("standard input", Console.OpenStandardInput, options) : new JsonlReader(path, options);
     }

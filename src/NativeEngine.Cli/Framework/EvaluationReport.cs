@@ -7,7 +7,7 @@ namespace NativeEngine.Cli;
 /// <summary>How an evaluation is shown: the JSON members scripts rely on, and a table.</summary>
 internal static class EvaluationReport
 {
-    public static void WriteJson(Utf8JsonWriter json, EvaluationResult result)
+    public static void WriteJson(Utf8JsonWriter json, EvaluationResult result, string engine = "native")
     {
         json.WriteNumber("schema", 1);
         json.WriteNumber("tokens", result.Total.Tokens);
@@ -17,7 +17,7 @@ internal static class EvaluationReport
         Number(json, "completion_nll", result.Total.CompletionLoss);
         Number(json, "macro_nll", result.MacroLoss);
         Number(json, "macro_completion_nll", result.MacroCompletionLoss);
-        json.WriteString("engine", "native");
+        json.WriteString("engine", engine);
         json.WriteStartArray("sources");
         foreach (var source in result.Sources)
         {
@@ -45,8 +45,8 @@ internal static class EvaluationReport
         text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean over sources: loss {result.MacroLoss:F4}, completion loss {result.MacroCompletionLoss:F4}"));
     }
 
-    // A source without tokens has no mean; JSON has no NaN.
-    private static void Number(Utf8JsonWriter json, string name, double value)
+    /// <summary>A number, or null for what has none (the mean of a source without tokens): JSON has no NaN.</summary>
+    public static void Number(Utf8JsonWriter json, string name, double value)
     {
         if (double.IsFinite(value))
         {

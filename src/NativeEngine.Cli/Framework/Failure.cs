@@ -13,6 +13,8 @@ internal sealed record Failure(int Code, string Message, string? Hint)
             interrupts.ExitCode(resumeHint is not null),
             resumeHint is null ? $"stopped by {signal}" : $"stopped by {signal}; what was done is saved",
             resumeHint),
+        // Another process of the job was, and all stop after the same step.
+        OperationCanceledException when resumeHint is not null => new(Interrupts.Resumable, "stopped with the other ranks; what was done is saved", resumeHint),
         AggregateException many when Telling(many) is { } one => Of(one, interrupts, resumeHint),
         EngineException engine => new((int)engine.Kind, engine.Message, engine.Hint),
         OutOfMemoryException => new((int)ErrorKind.WillNotFit, "memory ran out", "give a smaller --batch or --pool, or run with --dry-run to see the need"),

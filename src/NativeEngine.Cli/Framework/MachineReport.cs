@@ -1,15 +1,17 @@
 using System.Text.Json;
+using NativeEngine.Native;
 
 namespace NativeEngine.Cli;
 
 /// <summary>What doctor tells: one line a fact, the same facts as JSON.</summary>
-internal sealed class MachineReport(VerbContext context)
+internal sealed class MachineReport(VerbContext context, string? ortLib)
 {
     private readonly SystemMemory _memory = SystemMemory.Read();
     private readonly string _temporary = Path.GetTempPath();
     private readonly string? _temporaryProblem = WriteProblem(Path.GetTempPath());
 
     private readonly DeviceReport _devices = new(context);
+    private readonly OnnxRuntimeLibrary _onnxRuntime = OnnxRuntimeLibrary.Find(ortLib);
 
     private static string? Forced => Environment.GetEnvironmentVariable("NENGINE_SIMD") is { Length: > 0 } value ? value : null;
 
@@ -27,6 +29,11 @@ internal sealed class MachineReport(VerbContext context)
         Line(text, "memory limit", context.Limits.MemoryBytes is { } bytes ? $"{ByteSize.Format(bytes)} (cgroup)" : "none");
         Line(text, "max memory", ByteSize.Format(context.MaxMemory));
         Line(text, "temporary", $"{_temporary} ({_temporaryProblem ?? "writable"})");
+        Line(text, "onnx runtime", _onnxRuntime.IsFound ? $"{_onnxRuntime.Version}, {string.Join(", ", _onnxRuntime.Providers)}" : "not found");
+        foreach (var attempt in _onnxRuntime.Attempts)
+        {
+            Line(text, "", $"{attempt.Path}: {attempt.Outcome}");
+        }
         Line(text, "seed", FormattableString.Invariant($"{context.Seed}"));
     }
 
@@ -55,6 +62,26 @@ internal sealed class MachineReport(VerbContext context)
         json.WriteString("path", _temporary);
         json.WriteBoolean("writable", _temporaryProblem is null);
         json.WriteString("problem", _temporaryProblem);
+        json.WriteEndObject();
+        json.WriteStartObject("onnxruntime");
+        json.WriteBoolean("available", _onnxRuntime.IsFound);
+        json.WriteString("path", _onnxRuntime.Path);
+        json.WriteString("version", _onnxRuntime.Version);
+        json.WriteStartArray("providers");
+        foreach (string provider in _onnxRuntime.Providers)
+        {
+            json.WriteStringValue(provider);
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("tried");
+        foreach (var attempt in _onnxRuntime.Attempts)
+        {
+            json.WriteStartObject();
+            json.WriteString("path", attempt.Path);
+            json.WriteString("outcome", attempt.Outcome);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
         json.WriteEndObject();
         json.WriteNumber("seed", context.Seed);
     }

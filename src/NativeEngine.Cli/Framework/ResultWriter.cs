@@ -28,9 +28,16 @@ internal sealed class ResultWriter
     /// <summary>Whether --json was given.</summary>
     public bool IsJson { get; }
 
+    /// <summary>Whether nothing goes to stdout at all: another process of the same job writes the result.</summary>
+    public bool IsSilent { get; set; }
+
     /// <summary>Writes the result once: as text, or as the members of the one JSON object.</summary>
     public void Write(Action<TextWriter> text, Action<Utf8JsonWriter> json)
     {
+        if (IsSilent)
+        {
+            return;
+        }
         if (IsJson)
         {
             WriteJson(json);
@@ -68,6 +75,10 @@ internal sealed class ResultWriter
     /// <summary>Sends out what a verb that ended left here.</summary>
     public void Complete()
     {
+        if (IsSilent)
+        {
+            return;
+        }
         if (IsJson)
         {
             SendDocument(_document ?? throw new InvalidOperationException("a verb wrote no JSON document"));
@@ -81,6 +92,10 @@ internal sealed class ResultWriter
     /// <summary>Sends the error document with --json; text that was written before a failure stays.</summary>
     public void Fail(Failure failure)
     {
+        if (IsSilent)
+        {
+            return;
+        }
         if (!IsJson)
         {
             Guard(_text.Flush);

@@ -27,7 +27,16 @@ internal sealed class TalkWriter
     public bool IsTerminal { get; }
 
     /// <summary>Whether --quiet was given.</summary>
-    public bool IsQuiet { get; }
+    public bool IsQuiet { get; private set; }
+
+    private string _prefix = "";
+
+    /// <summary>From now on only warnings and errors, with a prefix: one of several processes that write to the same place.</summary>
+    public void SpeakAs(string prefix)
+    {
+        _prefix = prefix;
+        IsQuiet = true;
+    }
 
     /// <summary>Whether --verbose was given.</summary>
     public bool IsVerbose { get; }
@@ -84,7 +93,7 @@ internal sealed class TalkWriter
     {
         lock (_lock)
         {
-            Put((_lineOpen ? "\r\u001b[K" : "") + line + "\n");
+            Put((_lineOpen ? "\r\u001b[K" : "") + _prefix + line + "\n");
             _lineOpen = false;
         }
     }

@@ -11,32 +11,44 @@ internal static class TrainReport
 {
     public static int Run(
         VerbContext context, TrainableModel model, MixtureDataset data, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
-        OutputFolder output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs)
+        OutputFolder? output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs, Ranks ranks)
     {
+        string folder = settings.Output;
         if (resume)
         {
             Restore(context, trainer, settings);
         }
-        string manifest = Path.Combine(output.Path, "run.json");
+        string manifest = Path.Combine(folder, "run.json");
         string[] command = Environment.GetCommandLineArgs();
-        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs);
+        if (output is not null)
+        {
+            RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs);
+        }
         RunResult result;
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
             var run = new TrainingRun(trainer, model.Model, data, evaluation, options, settings)
             {
+                Ranks = ranks.Group,
                 OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
-                OnCheckpoint = folder =>
+                OnCheckpoint = saved =>
                 {
-                    output.Keep();
+                    output?.Keep();
                     context.ResumeHint = "run the same command with --resume";
-                    context.Talk.Detail($"saved {folder}");
+                    context.Talk.Detail($"saved {saved}");
                 },
             };
+            ranks.StopsTogether = true;
+            // The first rank saves for all; it sets its own when it has.
+            context.ResumeHint ??= output is null ? "run the same command with --resume" : null;
             result = run.Run(context.Cancellation);
+        }
+        if (output is null)
+        {
+            return 0;
         }
         model.Save(output.Path, type, context.Cancellation);
         RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs, json => WriteResult(json, result, output.Path));

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NativeEngine.Devices;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
 
@@ -67,6 +68,12 @@ internal sealed class VerbContext
     /// </summary>
     public string? ResumeHint { get; set; }
 
+    /// <summary>Set by a verb that works with other processes: hears of the exit code after a failure was reported.</summary>
+    public Action<int>? OnFailure { get; set; }
+
+    /// <summary>The signal that came first, or null.</summary>
+    public string? Signal => _interrupts.Received;
+
     /// <summary>The value of an option or argument, null when it was left out and has no default.</summary>
     public T? Get<T>(Option<T> option) => _parse.GetValue(option);
 
@@ -100,7 +107,7 @@ internal sealed class VerbContext
     public Device OpenDevice(Func<IKernels, IKernels>? decorate = null)
     {
         Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
-        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, Talk, decorate);
+        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, new DeviceTalk(Talk.Detail, Talk.Info, Talk.Warn), decorate);
     }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using NativeEngine.Devices;
+using NativeEngine.Native;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Cli.Verbs;
@@ -9,13 +10,14 @@ namespace NativeEngine.Cli.Verbs;
 /// <summary>Picks a coreset from features on disk.</summary>
 internal sealed class SelectVerb : Verb
 {
-    private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example.");
+    private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example; {rank} in the name where several ranks have a file each.");
     private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S", "S.npy, S.txt or S.jsonl[#field]; without it all are one source.");
     private readonly Option<string> _budget = Opt.RequiredText("--budget", "B", "Examples to select, kept ones included: 64 or 50%.");
     private readonly CoresetOptions _coreset = new(keepDefault: "none", topDefault: 0);
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
     private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "History m, v of earlier selections.");
+    private readonly Option<string> _ranks = Opt.Choice("--ranks", "Whether processes select together: auto where mpirun or srun started several.", "auto", "mpi", "one");
     private readonly Option<string?> _saveState = Opt.MaybeText("--save-state", "OUT.safetensors", "Where the history after this selection goes.");
 
     public SelectVerb()
@@ -24,18 +26,71 @@ internal sealed class SelectVerb : Verb
         Add("input", _features, _sources);
         Add("selection", [_budget, .. _coreset.Options]);
         Add("history", _adam, _step, _state, _saveState);
+        Add("running", _ranks);
     }
 
     public override int Run(VerbContext context)
+    {
+        var ranks = Ranks.Join(context, context.Need(_ranks));
+        int code = ranks.Group.Count > 1 ? RunTogether(context, ranks.Group) : RunAlone(context);
+        ranks.Leave();
+        return code;
+    }
+
+    private int RunTogether(VerbContext context, RankGroup ranks)
+    {
+        if (context.Get(_adam) || context.Get(_state) is not null || context.Get(_saveState) is not null)
+        {
+            throw new EngineException(ErrorKind.Usage, "on several ranks features are compared as they are; --adam, --state and --save-state are for one", "leave them out");
+        }
+        string? output = ranks.Rank == 0 && context.Output is { } path ? OutputFile.Check(path) : null;
+        long start = Stopwatch.GetTimestamp();
+        using var features = FeatureFile.Open(RankShard.Name(context.Need(_features), "--features", ranks.Rank));
+        string? own = context.Get(_sources) is { } name ? RankShard.Name(name, "--sources", ranks.Rank) : null;
+        var sources = RankShard.Gather(ranks, ReadSources(own, features), features);
+        var options = ReadOptions(context, sources.Ids.Length, features.Columns, sources);
+        if (context.DryRun)
+        {
+            context.Result.Write(
+                text => text.WriteLine($"would select {options.Budget} of {sources.Ids.Length} examples on {ranks.Count} ranks"),
+                json =>
+                {
+                    json.WriteNumber("schema", 1);
+                    json.WriteBoolean("dry_run", true);
+                    json.WriteNumber("n", sources.Ids.Length);
+                    json.WriteNumber("ranks", ranks.Count);
+                });
+            return 0;
+        }
+        using var device = context.OpenDevice();
+        using var rows = features.Load(device, context.Cancellation);
+        double read = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        var (result, plan) = new RankSelector(device, options, ranks).Select(
+            sources.Ids, rows.View.Reshape(features.Rows, features.Columns), context.Get(_step) ?? 0, context.Cancellation);
+        var document = SelectionDocument.Of(result, plan, sources.Names, features.Columns, adam: false, state: null) with
+        {
+            ReadTime = read,
+            Device = device.Name,
+            PeakBytes = device.Memory.PeakBytes,
+        };
+        if (output is not null)
+        {
+            document.Save(output);
+        }
+        context.Result.Write(text => WriteText(text, document), document.Write);
+        return 0;
+    }
+
+    private int RunAlone(VerbContext context)
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
         string? output = context.Output is { } path ? OutputFile.Check(path) : null;
         string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file) : null;
         long start = Stopwatch.GetTimestamp();
-        using var features = FeatureFile.Open(context.Need(_features));
-        var sources = ReadSources(context, features);
-        var options = ReadOptions(context, features, sources);
+        using var features = FeatureFile.Open(RankShard.Alone(context.Need(_features)));
+        var sources = ReadSources(context.Get(_sources) is { } list ? RankShard.Alone(list) : null, features);
+        var options = ReadOptions(context, features.Rows, features.Columns, sources);
         using var device = context.OpenDevice();
         using var normalizer = adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
         var state = context.Get(_state) is { } from ? SelectorState.Load(from, normalizer, features.Columns) : new SelectorState(null, null);
@@ -84,9 +139,9 @@ internal sealed class SelectVerb : Verb
         }
     }
 
-    private SourceFile ReadSources(VerbContext context, FeatureFile features)
+    private static SourceFile ReadSources(string? name, FeatureFile features)
     {
-        if (context.Get(_sources) is not { } name)
+        if (name is null)
         {
             return SourceFile.Of([.. Enumerable.Repeat("0", features.Rows)]);
         }
@@ -96,13 +151,13 @@ internal sealed class SelectVerb : Verb
             "give one source for every row");
     }
 
-    private SelectionOptions ReadOptions(VerbContext context, FeatureFile features, SourceFile sources)
+    private SelectionOptions ReadOptions(VerbContext context, int rows, int columns, SourceFile sources)
     {
-        var options = _coreset.Read(context, Budget(context.Need(_budget), features.Rows)) with
+        var options = _coreset.Read(context, Budget(context.Need(_budget), rows)) with
         {
             KeptSources = KeptSources(context, sources),
             ExactLimit = SelectionMemory.ExactLimit(
-                context.MaxMemory, features.Rows, features.Columns, context.Get(_adam), context.Get(_sources) is not null || _coreset.Top(context) > 0, context.Threads.Count),
+                context.MaxMemory, rows, columns, context.Get(_adam), context.Get(_sources) is not null || _coreset.Top(context) > 0, context.Threads.Count),
         };
         options.Validate();
         return options;

@@ -46,6 +46,7 @@ internal sealed class TrainVerb : Verb
     private readonly Option<int> _keepCheckpoints = Opt.Number("--keep-checkpoints", "N", "Checkpoints kept.", 2, min: 1);
     private readonly Option<int> _evalEvery = Opt.Number("--eval-every", "N", "Steps between evaluations; 0 evaluates only at the end.", 0, min: 0);
     private readonly Option<bool> _resume = Opt.Flag("--resume", "Continue from the newest valid checkpoint in --output.");
+    private readonly Option<string> _ranks = Opt.Choice("--ranks", "Whether processes train together: auto where mpirun or srun started several.", "auto", "mpi", "one");
     private readonly Option<string> _dtype = Opt.Choice("--dtype", "Type of the weights written.", "float32", "bfloat16");
 
     public TrainVerb()
@@ -55,14 +56,31 @@ internal sealed class TrainVerb : Verb
         Add("fields", _fields.Options);
         Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, .. _coreset.Options]);
         Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _loraRank, _loraAlpha, _loraTargets);
-        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _dtype);
+        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _dtype, _ranks);
     }
 
     public override int Run(VerbContext context)
     {
-        bool resume = context.Need(_resume);
+        var ranks = Ranks.Join(context, context.Need(_ranks));
+        try
+        {
+            int code = Run(context, ranks);
+            ranks.Leave();
+            return code;
+        }
+        catch (OperationCanceledException) when (ranks.StopsTogether)
+        {
+            ranks.Leave();
+            throw;
+        }
+    }
+
+    private int Run(VerbContext context, Ranks ranks)
+    {
+        bool resume = context.Need(_resume), first = ranks.Group.Rank == 0;
         var options = ReadOptions(context);
-        string checkedOutput = OutputFolder.Check(context.NeedOutput(), resume);
+        // The first rank has the folder; the others find it as that one leaves it.
+        string checkedOutput = first ? OutputFolder.Check(context.NeedOutput(), resume) : Path.GetFullPath(context.NeedOutput());
         using var device = context.OpenDevice();
         using var model = OpenModel(context, device);
         int length = context.Need(_seqLen) is > 0 and int asked ? asked : model.Model.Config.ContextLength;
@@ -79,14 +97,15 @@ internal sealed class TrainVerb : Verb
         var plan = MemoryPlan.Of(model.Model, data, options);
         context.Talk.Info($"{model.Origin}: {model.Model.Config.ParameterCount:N0} parameters; memory about {ByteSize.Format(plan.Total)}, of which activations {ByteSize.Format(plan.Activations)}");
         plan.RequireFits(context.MaxMemory);
-        using var trainer = new Trainer(model.Model, data, options);
+        using var trainer = new Trainer(model.Model, data, options, ranks.Group);
         if (context.DryRun)
         {
             TrainReport.WritePlan(context, model, data, plan, options, trainer);
             return 0;
         }
-        using var output = OutputFolder.Open(checkedOutput, resume);
-        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, Settings(context, output.Path, model, data), resume, Type(context), Inputs(context));
+        using var output = first ? OutputFolder.Open(checkedOutput, resume) : null;
+        var settings = Settings(context, checkedOutput, model, data);
+        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, settings, resume, Type(context), Inputs(context), ranks);
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -132,7 +151,7 @@ internal sealed class TrainVerb : Verb
         string[] irrelevant =
         [
             "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "config", "set", "print-config",
-            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype",
+            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);
         options["content of the data (sha256)"] = ContentHash.Of(data);

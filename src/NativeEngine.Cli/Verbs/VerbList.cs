@@ -47,6 +47,7 @@ internal static class VerbList
         ("train", () => new TrainVerb()),
         ("eval", () => new EvalVerb()),
         ("generate", () => new GenerateVerb()),
+        ("export", () => new ExportVerb()),
         ("merge", () => new MergeVerb()),
         ("ablate", () => new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
             new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),

@@ -34,6 +34,12 @@ public sealed class Example
     /// <summary>The line as it stood in the file, where the reader was asked to keep it (<see cref="JsonlOptions.KeepLines"/>).</summary>
     public ReadOnlyMemory<byte> RawLine { get; init; }
 
+    /// <summary>The possible completions of a multiple-choice question, whose <see cref="Completion"/> is the right one; else none.</summary>
+    public IReadOnlyList<string> Choices { get; private init; } = [];
+
+    /// <summary>Which of <see cref="Choices"/> is right, from 0; -1 where there are none.</summary>
+    public int Answer { get; private init; } = -1;
+
     /// <summary>The text a model is trained and evaluated on.</summary>
     public string Text => PlainText ?? string.Concat(Prompt, "\n", Completion);
 
@@ -47,10 +53,15 @@ public sealed class Example
     /// <summary>A plain text.</summary>
     public static Example FromText(string source, string text, long line = 0) => new(source, null, null, text) { Line = line };
 
-    internal Example WithRawLine(ReadOnlyMemory<byte> line) =>
-        new(Source, Prompt, Completion, PlainText) { Line = Line, RawLine = line };
+    /// <summary>A multiple-choice question.</summary>
+    public static Example FromChoices(string source, string prompt, IReadOnlyList<string> choices, int answer, long line = 0) =>
+        new(source, prompt, choices[answer], null) { Choices = choices, Answer = answer, Line = line };
 
-    internal Example WithSource(string source) => new(source, Prompt, Completion, PlainText) { Line = Line, RawLine = RawLine };
+    internal Example WithRawLine(ReadOnlyMemory<byte> line) =>
+        new(Source, Prompt, Completion, PlainText) { Line = Line, RawLine = line, Choices = Choices, Answer = Answer };
+
+    internal Example WithSource(string source) =>
+        new(source, Prompt, Completion, PlainText) { Line = Line, RawLine = RawLine, Choices = Choices, Answer = Answer };
 }
 
 /// <summary>

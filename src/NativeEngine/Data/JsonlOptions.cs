@@ -21,6 +21,12 @@ public sealed record JsonlOptions
     /// <summary>The field with a plain text.</summary>
     public string TextField { get; init; } = "text";
 
+    /// <summary>The field with the choices of a multiple-choice question; null where lines are texts.</summary>
+    public string? ChoicesField { get; init; }
+
+    /// <summary>The field with the right choice: its number from 0, its text, or its letter.</summary>
+    public string AnswerField { get; init; } = "answer";
+
     /// <summary>The field with the name of the source.</summary>
     public string SourceField { get; init; } = "source";
 

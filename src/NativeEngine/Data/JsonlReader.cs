@@ -116,9 +116,36 @@ public sealed class JsonlReader
             throw new EngineException(ErrorKind.BadInput, LineCount == 0
                 ? $"reading {_name}: expected examples, one JSON object a line, got an empty file"
                 : $"reading {_name}: expected examples, got {LineCount} lines without one that is usable{FirstReason()}",
-                $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{_options.CompletionField}\":\"…\",\"{_options.SourceField}\":\"…\"}} "
-                + $"or {{\"{_options.TextField}\":\"…\",\"{_options.SourceField}\":\"…\"}}");
+                _options.ChoicesField is { } choices
+                    ? $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{choices}\":[\"…\",\"…\"],\"{_options.AnswerField}\":0,\"{_options.SourceField}\":\"…\"}}"
+                    : $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{_options.CompletionField}\":\"…\",\"{_options.SourceField}\":\"…\"}} "
+                        + $"or {{\"{_options.TextField}\":\"…\",\"{_options.SourceField}\":\"…\"}}");
         }
+    }
+
+    /// <summary>Whether the first line with content is an object with an array of that name. Opens the input of its own.</summary>
+    public bool FirstLineHasArray(string field)
+    {
+        using var stream = _open();
+        var lines = new LineSplitter(stream, MaxLineBytes);
+        while (Next(lines, out var line, out bool tooLong))
+        {
+            if (!tooLong && line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
+            {
+                continue;
+            }
+            try
+            {
+                using var document = JsonDocument.Parse(line, _strict);
+                return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(field, out var value)
+                    && value.ValueKind == JsonValueKind.Array;
+            }
+            catch (JsonException)
+            {
+                return false;
+            }
+        }
+        return false;
     }
 
     private IEnumerable<Example> Release(List<Example> window, bool sourced)
@@ -178,6 +205,10 @@ public sealed class JsonlReader
             if (badSource)
             {
                 return null;
+            }
+            if (_options.ChoicesField is not null)
+            {
+                return ChoiceLine.Read(root, _options, source ?? "", number, out var question) is { } problem ? Bad(number, problem) : question;
             }
             bool hasPrompt = root.TryGetProperty(_options.PromptField, out var prompt) && prompt.ValueKind != JsonValueKind.Null;
             bool hasCompletion = root.TryGetProperty(_options.CompletionField, out var completion)

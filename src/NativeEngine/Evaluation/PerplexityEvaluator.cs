@@ -1,15 +1,23 @@
 using NativeEngine.Data;
-using NativeEngine.Devices;
 using NativeEngine.Model;
 
 namespace NativeEngine.Evaluation;
 
 /// <summary>
-/// Perplexity per source with the native engine. Each example is scored alone (packed, but not seen by its neighbours); losses are summed in
+/// Perplexity per source. Each example is scored alone (packed, but not seen by its neighbours); losses are summed in
 /// double in the order of the data, so the result does not depend on how examples are batched.
 /// </summary>
-public sealed class PerplexityEvaluator(LlamaModel model)
+public sealed class PerplexityEvaluator
 {
+    private readonly ITokenLosses? _engine;
+    private readonly LlamaModel? _model;
+
+    /// <summary>With any engine.</summary>
+    public PerplexityEvaluator(ITokenLosses engine) => _engine = engine;
+
+    /// <summary>With the native engine.</summary>
+    public PerplexityEvaluator(LlamaModel model) => _model = model;
+
     /// <summary>Most tokens in one forward pass.</summary>
     public int TokensPerBatch { get; init; } = 8192;
 
@@ -47,7 +55,9 @@ public sealed class PerplexityEvaluator(LlamaModel model)
     /// <summary>The summed loss of every example, over all its label tokens and over those of its completion.</summary>
     public (double All, double Completion)[] ExampleLosses(MixtureDataset data, Action<int, int>? progress = null, CancellationToken cancellation = default)
     {
-        using var workspace = new Workspace(model.Device);
+        // Over a model the scratch memory is this call's own.
+        using var own = _model is null ? null : new NativeLosses(_model);
+        var losses = own ?? _engine!;
         var result = new (double All, double Completion)[data.Count];
         var all = new int[data.Count];
         for (int i = 0; i < all.Length; i++)
@@ -57,15 +67,13 @@ public sealed class PerplexityEvaluator(LlamaModel model)
         foreach (var range in BatchPacker.Split(data, all, TokensPerBatch))
         {
             cancellation.ThrowIfCancellationRequested();
-            using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, all.AsSpan()[range]));
-            using var scope = workspace.Open();
-            var losses = workspace.Floats(batch.LabelCount);
-            model.Loss(batch, losses, workspace);
-            var values = model.Device.Download(losses);
-            for (int s = 0; s < batch.Sequences; s++)
+            var batch = BatchPacker.Pack(data, all.AsSpan()[range]);
+            var values = losses.Losses(batch, cancellation).AsSpan();
+            for (int s = 0; s < batch.SequenceCount; s++)
             {
                 int example = range.Start.Value + s;
-                result[example] = Sums(data, example, values.AsSpan(batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]));
+                result[example] = Sums(data, example, values[..batch.LabelCounts[s]]);
+                values = values[batch.LabelCounts[s]..];
             }
             progress?.Invoke(range.End.Value, data.Count);
         }

@@ -6,7 +6,7 @@ namespace NativeEngine.Formats;
 /// <summary>
 /// Publishes files atomically: a reader, or a restart after a crash or power loss, sees the old file or the whole new one. The bytes
 /// go to a temporary name in the same folder, are forced to disk, renamed over the old file, and the folder is forced to disk.
-/// A symbolic link is followed; what lies under /dev is a device and is written in place.
+/// A symbolic link is followed; what lies under /dev (but for /dev/shm, which holds files) is a device and is written in place.
 /// Errors: WillNotFit for a full disk, Usage for a path that cannot be written; both leave the old file intact and no temporary.
 /// </summary>
 public static class AtomicFile
@@ -18,7 +18,7 @@ public static class AtomicFile
     public static void Write(string path, Action<Stream> write, long expectedBytes = 0)
     {
         string target = Resolve(path);
-        if (target.StartsWith("/dev/", StringComparison.Ordinal) && !OperatingSystem.IsWindows())
+        if (IsDevice(target))
         {
             WriteInPlace(target, path, write);
             return;
@@ -69,12 +69,15 @@ public static class AtomicFile
     /// <summary>Publishes text as UTF-8 without a byte order mark.</summary>
     public static void WriteAllText(string path, string text) => WriteAllBytes(path, Encoding.UTF8.GetBytes(text));
 
+    private static bool IsDevice(string path) => !OperatingSystem.IsWindows()
+        && path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
+
     private static string Resolve(string path)
     {
         try
         {
             string full = Path.GetFullPath(path);
-            return new FileInfo(full).LinkTarget is null || full.StartsWith("/dev/", StringComparison.Ordinal)
+            return new FileInfo(full).LinkTarget is null || IsDevice(full)
                 ? full
                 : File.ResolveLinkTarget(full, returnFinalTarget: true)!.FullName;
         }

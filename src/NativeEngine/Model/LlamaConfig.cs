@@ -53,6 +53,12 @@ public sealed record LlamaConfig
     /// <summary>KeyValueHeads * HeadSize: the rows of the key and value projections.</summary>
     public int KeyValueSize => KeyValueHeads * HeadSize;
 
+    /// <summary>
+    /// The angle a position adds to column pair j of a head: theta^(-2j/h). The original rounds it to float32 before multiplying by the position;
+    /// losses agree only if all do.
+    /// </summary>
+    public float RotaryFrequency(int j) => (float)(1.0 / Math.Pow(RopeTheta, 2.0 * j / HeadSize));
+
     /// <summary>Number of parameters.</summary>
     public long ParameterCount => Layout().Count;
 

@@ -175,8 +175,7 @@ public sealed class LlamaModel : IDisposable
         var sin = new float[config.ContextLength * half];
         for (int j = 0; j < half; j++)
         {
-            // The original rounds the frequency to float32 before multiplying by the position; the losses agree only if we do too.
-            float frequency = (float)(1.0 / Math.Pow(config.RopeTheta, 2.0 * j / config.HeadSize));
+            float frequency = config.RotaryFrequency(j);
             for (int p = 0; p < config.ContextLength; p++)
             {
                 float angle = p * frequency;

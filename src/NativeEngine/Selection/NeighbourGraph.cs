@@ -35,6 +35,9 @@ internal sealed class NeighbourGraph
     /// <summary>Whether a list holds every other row.</summary>
     public bool IsComplete => Width == Count - 1;
 
+    /// <summary>A graph whose lists were made elsewhere.</summary>
+    public static NeighbourGraph Of(int n, int t, float[] distances, int[] neighbours, float[] self, float c) => new(n, t, distances, neighbours, self, c);
+
     /// <summary>What a lower precision did; null with float32.</summary>
     public SelectionScreening? Screening { get; private init; }
 

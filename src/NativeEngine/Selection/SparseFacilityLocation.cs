@@ -31,14 +31,27 @@ internal static class SparseFacilityLocation
         return result;
     }
 
+    /// <summary>Finds the nearest pick (its position among the picks, and the distance) of the rows that have none in their list.</summary>
+    public delegate void FarRows(int[] picks, List<int> open, int[] owners, float[] best);
+
+    /// <summary>The same by lazy greedy on a graph whose rows are elsewhere.</summary>
+    public static FacilityLocationResult Maximize(NeighbourGraph graph, int k, FarRows farRows, CancellationToken cancellation)
+    {
+        var (picks, gains) = Greedy(graph, k, null, cancellation);
+        return Evaluate(graph, picks, gains, farRows);
+    }
+
     /// <summary>
     /// The whole problem's objective, owners and upper bound of given picks. The bound is the least of: n C; every row at its nearest neighbour,
     /// k of them at themselves; and F + the k largest gains that remain, where rows without a pick in their list add what they could gain at most.
     /// </summary>
     public static FacilityLocationResult Evaluate(
-        Tensor<float> x, DistanceMetric metric, NeighbourGraph graph, int[] picks, double[] gains, CancellationToken cancellation)
+        Tensor<float> x, DistanceMetric metric, NeighbourGraph graph, int[] picks, double[] gains, CancellationToken cancellation) =>
+        Evaluate(graph, picks, gains, (chosen, open, owners, best) => FarPicks(x, metric, chosen, open, owners, best, cancellation));
+
+    private static FacilityLocationResult Evaluate(NeighbourGraph graph, int[] picks, double[] gains, FarRows farRows)
     {
-        int n = graph.Count, t = graph.Width;
+        int n = graph.Count;
         var order = new int[n];
         Array.Fill(order, -1);
         for (int p = 0; p < picks.Length; p++)
@@ -56,7 +69,7 @@ internal static class SparseFacilityLocation
                 open.Add(i);
             }
         }
-        FarPicks(x, metric, picks, open, owners, best, cancellation);
+        farRows(picks, open, owners, best);
         double objective = 0, missing = 0;
         for (int i = 0; i < n; i++)
         {
@@ -143,44 +156,58 @@ internal static class SparseFacilityLocation
             return;
         }
         var device = x.Buffer.Device;
-        int rows = (int)Math.Min(NeighbourGraph.BlockRows(x.Rows), Math.Max(open.Count, picks.Length));
+        using var all = device.Allocate<float>(picks.Length * x.RowLength, MemoryUse.Selection);
+        var rows = new Tensor<float>(all, 0, new Shape(picks.Length, x.RowLength));
+        Gather(x, picks, rows);
+        var (found, which) = NearestPicks(x, [.. open], rows, metric, cancellation);
+        for (int r = 0; r < open.Count; r++)
+        {
+            (best[open[r]], owners[open[r]]) = (found[r], which[r]);
+        }
+    }
+
+    /// <summary>The nearest of the picks [k,h] to each of some rows of x, and its distance.</summary>
+    public static (float[] Distances, int[] Picks) NearestPicks(Tensor<float> x, int[] left, Tensor<float> picks, DistanceMetric metric, CancellationToken cancellation)
+    {
+        var device = x.Buffer.Device;
+        var (found, which) = (new float[left.Length], new int[left.Length]);
+        if (left.Length == 0)
+        {
+            return (found, which);
+        }
+        int rows = (int)Math.Min(2048, Math.Max(left.Length, picks.Rows));
         using var block = device.Allocate<float>((long)rows * rows, MemoryUse.Selection);
         using var a = device.Allocate<float>(rows * x.RowLength, MemoryUse.Selection);
-        using var b = device.Allocate<float>(rows * x.RowLength, MemoryUse.Selection);
         using var largest = device.Allocate<float>(1, MemoryUse.Selection);
         using var nearest = device.Allocate<float>(rows, MemoryUse.Selection);
         using var ids = device.Allocate<int>(rows, MemoryUse.Selection);
-        for (int i = 0; i < open.Count; i += rows)
+        for (int i = 0; i < left.Length; i += rows)
         {
-            int[] left = [.. open.Skip(i).Take(rows)];
-            var leftRows = Gather(left, a);
-            var (lists, owner) = (new Tensor<float>(nearest, 0, new Shape(left.Length, 1)), new Tensor<int>(ids, 0, new Shape(left.Length, 1)));
+            int[] part = left[i..Math.Min(left.Length, i + rows)];
+            var leftRows = new Tensor<float>(a, 0, new Shape(part.Length, x.RowLength));
+            Gather(x, part, leftRows);
+            var (lists, owner) = (new Tensor<float>(nearest, 0, new Shape(part.Length, 1)), new Tensor<int>(ids, 0, new Shape(part.Length, 1)));
             device.Kernels.Fill(float.PositiveInfinity, nearest.View);
-            for (int j = 0; j < picks.Length; j += rows)
+            for (int j = 0; j < picks.Rows; j += rows)
             {
                 cancellation.ThrowIfCancellationRequested();
-                var rightRows = Gather([.. picks.Skip(j).Take(rows)], b);
+                var rightRows = picks.Slice(j, Math.Min(rows, picks.Rows - j));
                 var distances = new Tensor<float>(block, 0, new Shape(leftRows.Rows, rightRows.Rows));
                 device.Kernels.Distances(leftRows, rightRows, metric, distances, largest.View);
                 // Rows are numbered past the picks, so that none is taken for its own neighbour.
-                device.Kernels.MergeNearest(distances, picks.Length, j, columns: false, lists, owner);
+                device.Kernels.MergeNearest(distances, picks.Rows, j, columns: false, lists, owner);
             }
-            float[] found = device.Download(lists.Reshape(left.Length));
-            int[] which = device.Download(owner.Reshape(left.Length));
-            for (int r = 0; r < left.Length; r++)
-            {
-                (best[left[r]], owners[left[r]]) = (found[r], which[r]);
-            }
+            device.Download(lists.Reshape(part.Length), found.AsSpan(i, part.Length));
+            device.Download(owner.Reshape(part.Length), which.AsSpan(i, part.Length));
         }
+        return (found, which);
+    }
 
-        Tensor<float> Gather(int[] members, DeviceBuffer<float> into)
-        {
-            using var indices = device.Allocate<int>(members, MemoryUse.Selection);
-            var target = new Tensor<float>(into, 0, new Shape(members.Length, x.RowLength));
-            device.Kernels.GatherRows(x, indices.View, target);
-            device.Synchronize();
-            return target;
-        }
+    private static void Gather(Tensor<float> x, int[] members, Tensor<float> target)
+    {
+        using var indices = x.Buffer.Device.Allocate<int>(members, MemoryUse.Selection);
+        x.Buffer.Device.Kernels.GatherRows(x, indices.View, target);
+        x.Buffer.Device.Synchronize();
     }
 
     private static double[] Remaining(NeighbourGraph graph, int[] order, float[] best)

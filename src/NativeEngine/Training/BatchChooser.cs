@@ -1,16 +1,25 @@
+using System.Collections;
+using System.Runtime.InteropServices;
 using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Model;
+using NativeEngine.Native;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
 /// <summary>The examples of one step, in training order, with the weight of each one's loss. Valid until the next step.</summary>
-internal sealed class ChosenBatch
+internal sealed class ChosenBatch : IReadOnlyList<int>
 {
     private int[] _examples = [];
     private float[] _weights = [];
     private int _count;
+
+    /// <inheritdoc/>
+    public int Count => _count;
+
+    /// <inheritdoc/>
+    public int this[int index] => Examples[index];
 
     /// <summary>Dataset indices.</summary>
     public ReadOnlySpan<int> Examples => _examples.AsSpan(0, _count);
@@ -23,6 +32,11 @@ internal sealed class ChosenBatch
 
     /// <summary>Objective of the selection, or NaN.</summary>
     public double Objective { get; private set; }
+
+    /// <inheritdoc/>
+    public IEnumerator<int> GetEnumerator() => _examples.Take(_count).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
     /// <summary>Takes count examples: their memory, to be written.</summary>
     public (int[] Examples, float[] Weights) Set(int count, int kept, double objective)
@@ -46,6 +60,7 @@ internal sealed class BatchChooser : IDisposable
     private readonly SelectionOptions _coreset;
     private readonly Workspace _workspace;
     private readonly Action? _measured;
+    private readonly RankGroup _ranks;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
     private readonly CoresetSelector? _selector;
@@ -57,8 +72,9 @@ internal sealed class BatchChooser : IDisposable
     private int[] _sources = [], _candidates = [], _order = [];
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
-    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null)
+    public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null, RankGroup? ranks = null)
     {
+        _ranks = ranks ?? new SingleRank();
         (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
         _coreset = options.Coreset with
         {
@@ -142,12 +158,23 @@ internal sealed class BatchChooser : IDisposable
         }
         using var scope = _workspace.Open();
         var features = _workspace.Floats(candidates.Length, _features!.Dimension);
-        BatchPacker.Split(_data, candidates, _options.FeaturePassTokens(_data, pool), _parts);
+        int start = 0, length = candidates.Length;
+        var stretches = _ranks.Count > 1 ? Stretches(candidates) : null;
+        if (stretches is not null)
+        {
+            (start, length) = stretches[_ranks.Rank].GetOffsetAndLength(candidates.Length);
+        }
+        var mine = candidates.Slice(start, length);
+        BatchPacker.Split(_data, mine, _options.FeaturePassTokens(_data, pool), _parts);
         foreach (var part in _parts)
         {
-            var (first, count) = part.GetOffsetAndLength(candidates.Length);
-            _batch.Load(_data, candidates.Slice(first, count));
-            _features.Compute(_batch, features.Slice(first, count), _workspace);
+            var (first, count) = part.GetOffsetAndLength(mine.Length);
+            _batch.Load(_data, mine.Slice(first, count));
+            _features.Compute(_batch, features.Slice(start + first, count), _workspace);
+        }
+        if (stretches is not null)
+        {
+            Gather(features, stretches);
         }
         _measured?.Invoke();
         var run = _selector!.Run(_plan, features, cancellation);
@@ -162,6 +189,47 @@ internal sealed class BatchChooser : IDisposable
         {
             examples[i] = pool[run.Indices[i]];
             weights[i] = _options.ClusterWeights ? run.Weights[i] : 1;
+        }
+    }
+
+    private Range[] Stretches(ReadOnlySpan<int> candidates)
+    {
+        var lengths = new int[candidates.Length];
+        for (int i = 0; i < lengths.Length; i++)
+        {
+            lengths[i] = _data.Tokens(candidates[i]).Length;
+        }
+        return RankShares.Stretches(lengths, _ranks.Count);
+    }
+
+    // Every rank gets the rows of all: a few from each at a time, so that neither the host's buffers nor a message's length grow with the pool.
+    private void Gather(Tensor<float> features, Range[] stretches)
+    {
+        const long MostFloats = 1 << 26;
+        int width = (int)features.RowLength, rows = (int)Math.Max(1, MostFloats / ((long)width * _ranks.Count));
+        var spans = Array.ConvertAll(stretches, s => s.GetOffsetAndLength((int)features.Rows));
+        var counts = new int[_ranks.Count];
+        for (int done = 0; done < spans.Max(s => s.Length); done += rows)
+        {
+            int[] now = Array.ConvertAll(spans, s => Math.Clamp(s.Length - done, 0, rows));
+            for (int r = 0; r < counts.Length; r++)
+            {
+                counts[r] = now[r] * width * sizeof(float);
+            }
+            var all = new float[now.Sum() * width];
+            var mine = new float[now[_ranks.Rank] * width];
+            if (mine.Length > 0)
+            {
+                _model.Device.Download(features.Slice(spans[_ranks.Rank].Offset + done, now[_ranks.Rank]), mine);
+            }
+            _ranks.Gather(MemoryMarshal.AsBytes(mine.AsSpan()), counts, MemoryMarshal.AsBytes(all.AsSpan()));
+            for (int r = 0, at = 0; r < counts.Length; at += now[r++] * width)
+            {
+                if (r != _ranks.Rank && now[r] > 0)
+                {
+                    _model.Device.Upload<float>(all.AsSpan(at, now[r] * width), features.Slice(spans[r].Offset + done, now[r]));
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 namespace NativeEngine.Training;
 
-/// <summary>What one step did. The two arrays are the trainer's: they hold the next step's counts after the next step.</summary>
+/// <summary>What one step did. The arrays and lists are the trainer's: after the next step they hold the next step's.</summary>
 /// <param name="Step">The step, counted from 1.</param>
 /// <param name="Loss">Mean natural-log loss over the label tokens trained.</param>
 /// <param name="LearningRate">The rate used.</param>
@@ -16,4 +16,8 @@ namespace NativeEngine.Training;
 /// <param name="Seconds">Time of the whole step.</param>
 public readonly record struct StepReport(
     long Step, double Loss, double LearningRate, double GradientNorm, int Examples, int Kept, long Tokens, long LabelTokens,
-    int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds);
+    int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds)
+{
+    /// <summary>The examples trained, by their index in the data, in training order; those of all ranks.</summary>
+    public IReadOnlyList<int> Chosen { get; init; } = [];
+}

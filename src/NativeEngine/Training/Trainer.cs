@@ -2,6 +2,7 @@ using System.Diagnostics;
 using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Model;
+using NativeEngine.Native;
 
 namespace NativeEngine.Training;
 
@@ -10,6 +11,9 @@ namespace NativeEngine.Training;
 /// the selector's state, the data position and the options, whatever the number of threads; so a restored trainer continues to the bit.
 /// <para>Loss of a step: sum over the chosen examples i and their label tokens of w_i loss / sum over i of w_i n_i, with n_i label tokens; w_i
 /// is 1, or the number of examples that i stands for.</para>
+/// <para>With several ranks all hold the same parameters and draw the same pool; each computes the features of a stretch of the candidates and the
+/// gradient of a share of the chosen, balanced by tokens. Features are put together and gradients added up in the order of the ranks, so all make the
+/// same step, and one that one process would make up to the rounding of the gradient's sum.</para>
 /// </summary>
 public sealed class Trainer : IDisposable
 {
@@ -25,12 +29,14 @@ public sealed class Trainer : IDisposable
     private readonly int[] _pool, _poolBySource, _trainedBySource;
     private readonly List<Range> _parts = [];
     private float[] _rowWeights = [], _losses = [];
+    private readonly RankGroup _ranks;
 
     /// <summary>
     /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
     /// </summary>
-    public Trainer(LlamaModel model, MixtureDataset data, TrainOptions options)
+    public Trainer(LlamaModel model, MixtureDataset data, TrainOptions options, RankGroup? ranks = null)
     {
+        _ranks = ranks ?? new SingleRank();
         _model = model;
         _data = data;
         _options = options.Validate();
@@ -40,7 +46,7 @@ public sealed class Trainer : IDisposable
         _sampler = new PoolSampler(data.Count, options.Pool, options.Seed);
         Optimizer = Optimizer.Create(Trained, options.Optimizer);
         _workspace = new Workspace(model.Device);
-        _chooser = new BatchChooser(model, data, options, _workspace, MeasurePeak);
+        _chooser = new BatchChooser(model, data, options, _workspace, MeasurePeak, _ranks);
         _schedule = options.LearningRates();
         _batch = new TokenBatch(model.Device, model.Config);
         _pool = new int[options.Pool];
@@ -95,7 +101,10 @@ public sealed class Trainer : IDisposable
         StepsDone++;
         return new StepReport(
             StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, _poolBySource),
-            CountSources(chosen.Examples, _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            CountSources(chosen.Examples, _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
+        {
+            Chosen = chosen,
+        };
     }
 
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
@@ -137,15 +146,51 @@ public sealed class Trainer : IDisposable
             total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
             labels += _data.LabelCount(chosen.Examples[i]);
         }
-        BatchPacker.Split(_data, chosen.Examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
+        ReadOnlySpan<int> examples = chosen.Examples;
+        ReadOnlySpan<float> weights = chosen.Weights;
+        if (_ranks.Count > 1)
+        {
+            var mine = Share(chosen);
+            (examples, weights) = (mine.Examples, mine.Weights);
+        }
+        BatchPacker.Split(_data, examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
         double loss = 0;
         foreach (var part in _parts)
         {
-            _batch.Load(_data, chosen.Examples[part]);
-            loss += Part(_batch, chosen.Examples[part], chosen.Weights[part], total);
+            _batch.Load(_data, examples[part]);
+            loss += Part(_batch, examples[part], weights[part], total);
             tokens += _batch.TokenCount;
         }
+        if (_ranks.Count > 1)
+        {
+            SumGradients();
+            loss = _ranks.GatherOne(loss).Sum();
+            tokens = _ranks.GatherOne(tokens).Sum();
+        }
         return (loss, tokens, labels);
+    }
+
+    /// <summary>What this rank trains of the chosen.</summary>
+    private (int[] Examples, float[] Weights) Share(ChosenBatch chosen)
+    {
+        int[] examples = [.. chosen.Examples];
+        float[] weights = [.. chosen.Weights];
+        int[] places = RankShares.Balance(Array.ConvertAll(examples, e => _data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
+        return (Array.ConvertAll(places, p => examples[p]), Array.ConvertAll(places, p => weights[p]));
+    }
+
+    private void SumGradients()
+    {
+        const int Block = 1 << 22;
+        var host = new float[Math.Min(Block, Gradients.Flat.Length)];
+        for (long at = 0; at < Gradients.Flat.Length; at += Block)
+        {
+            var part = Gradients.Flat.Slice(at, Math.Min(Block, Gradients.Flat.Length - at));
+            var values = host.AsSpan(0, (int)part.Length);
+            _model.Device.Download(part, values);
+            _ranks.Sum(values);
+            _model.Device.Upload<float>(values, part);
+        }
     }
 
     private double Part(TokenBatch batch, ReadOnlySpan<int> examples, ReadOnlySpan<float> weights, double total)

@@ -3,6 +3,7 @@ using NativeEngine.Data;
 using NativeEngine.Evaluation;
 using NativeEngine.Formats;
 using NativeEngine.Model;
+using NativeEngine.Native;
 
 namespace NativeEngine.Training;
 
@@ -27,10 +28,13 @@ public sealed record RunResult(
 
 /// <summary>
 /// Runs a trainer to its last step: metrics, evaluations, checkpoints. When cancelled it finishes the step, saves a checkpoint and throws
-/// <see cref="OperationCanceledException"/>.
+/// <see cref="OperationCanceledException"/>. Of several ranks the first writes and evaluates; all stop after the same step when one is cancelled.
 /// </summary>
 public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset data, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
 {
+    /// <summary>The processes that train together.</summary>
+    public RankGroup Ranks { get; init; } = new SingleRank();
+
     /// <summary>Hears of every step.</summary>
     public Action<StepReport>? OnStep { get; init; }
 
@@ -43,25 +47,35 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
     /// <summary>Trains from where the trainer stands to the last step, evaluates, and leaves a final checkpoint.</summary>
     public RunResult Run(CancellationToken cancellation)
     {
-        TemporaryName.DeleteLeftovers(settings.Output);
-        using var metrics = new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone);
+        bool writes = Ranks.Rank == 0;
+        // Every rank has read its checkpoint before the first deletes old ones.
+        Ranks.Barrier();
+        if (writes)
+        {
+            TemporaryName.DeleteLeftovers(settings.Output);
+        }
+        using var metrics = writes ? new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone) : null;
         long tokens = 0, saved = trainer.StepsDone > 0 ? trainer.StepsDone : -1;
-        double seconds = 0, selecting = 0, loss = metrics.LastLoss;
+        double seconds = 0, selecting = 0, loss = metrics?.LastLoss ?? double.NaN;
         try
         {
             while (trainer.StepsDone < options.Steps)
             {
-                cancellation.ThrowIfCancellationRequested();
-                if (settings.EvaluateEvery > 0 && trainer.StepsDone % settings.EvaluateEvery == 0)
+                if (Ranks.Any(cancellation.IsCancellationRequested))
                 {
-                    Evaluate(metrics, cancellation);
+                    throw new OperationCanceledException(cancellation);
+                }
+                if (writes && settings.EvaluateEvery > 0 && trainer.StepsDone % settings.EvaluateEvery == 0)
+                {
+                    // Others wait for this one and could not know that it stopped here.
+                    Evaluate(metrics!, Ranks.Count == 1 ? cancellation : default);
                 }
                 var step = trainer.Step();
                 tokens += step.Tokens;
                 seconds += step.Seconds;
                 selecting += step.SelectionSeconds;
                 loss = step.Loss;
-                metrics.Append(step.Step, json => Write(json, step));
+                metrics?.Append(step.Step, json => Write(json, step));
                 OnStep?.Invoke(step);
                 if (settings.CheckpointEvery > 0 && step.Step % settings.CheckpointEvery == 0)
                 {
@@ -75,15 +89,15 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
             throw;
         }
         Save();
-        var result = Evaluate(metrics, cancellation);
+        var result = writes ? Evaluate(metrics!, cancellation) : null;
         return new RunResult(trainer.StepsDone, loss, result, seconds > 0 ? tokens / seconds : 0, trainer.PeakActivationBytes, selecting);
 
         void Save()
         {
-            if (saved != trainer.StepsDone)
+            if (writes && saved != trainer.StepsDone)
             {
                 // The lines up to a checkpoint must outlive a power failure that it outlives.
-                metrics.FlushToDisk();
+                metrics!.FlushToDisk();
                 string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
                 saved = trainer.StepsDone;
                 Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);

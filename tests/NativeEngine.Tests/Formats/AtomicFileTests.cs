@@ -114,4 +114,24 @@ public class AtomicFileTests
         Assert.Equal(1, TemporaryName.DeleteLeftovers(folder.Path));
         Assert.Equal(0, TemporaryName.DeleteLeftovers(folder.File("no such folder")));
     }
+
+    [FactOnUnix]
+    public void Write_SharedMemory_IsAFolderLikeAnyOther()
+    {
+        if (!Directory.Exists("/dev/shm"))
+        {
+            return;
+        }
+        string path = $"/dev/shm/nengine-test-{Guid.NewGuid():N}";
+        try
+        {
+            AtomicFile.WriteAllText(path, "first");
+            AtomicFile.WriteAllText(path, "second");
+            Assert.Equal("second", File.ReadAllText(path));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
 }

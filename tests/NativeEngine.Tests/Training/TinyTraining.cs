@@ -2,6 +2,7 @@ using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Model;
+using NativeEngine.Native;
 using NativeEngine.Tests.Support;
 using NativeEngine.Training;
 
@@ -17,7 +18,7 @@ internal sealed class TinyTraining : IDisposable
 
     public TinyTraining(
         TrainOptions options, int threads = 2, SimdWidth? width = null, bool tied = true, int loraRank = 0, MixtureDataset? data = null,
-        Device? device = null)
+        Device? device = null, RankGroup? ranks = null)
     {
         Device = device ?? new CpuDevice(threads, width);
         var tokenizer = ByteTokenizer.Create();
@@ -35,7 +36,7 @@ internal sealed class TinyTraining : IDisposable
         }
         Model = new LlamaModel(config, _parameters, _gradients, _adapter);
         Data = data ?? Mixture(240);
-        Trainer = new Trainer(Model, Data, options);
+        Trainer = new Trainer(Model, Data, options, ranks);
     }
 
     public Device Device { get; }
@@ -77,7 +78,7 @@ internal sealed class TinyTraining : IDisposable
     /// <summary>Trains some steps and returns their reports, with counts of their own.</summary>
     public List<StepReport> Train(int steps) =>
     [
-        .. Enumerable.Range(0, steps).Select(_ => Trainer.Step()).Select(r => r with { PoolBySource = [.. r.PoolBySource], TrainedBySource = [.. r.TrainedBySource] }),
+        .. Enumerable.Range(0, steps).Select(_ => Trainer.Step()).Select(r => r with { PoolBySource = [.. r.PoolBySource], TrainedBySource = [.. r.TrainedBySource], Chosen = [.. r.Chosen] }),
     ];
 
     /// <summary>Everything that the future depends on, as one byte string: trained parameters, moments, history, counters, position.</summary>

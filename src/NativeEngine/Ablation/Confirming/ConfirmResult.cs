@@ -24,7 +24,7 @@ public sealed record Agreement(
     string Domain, Correlation Correlation, Calibration Line, double LevelError, double Regret1, double Regret3, double Decision, double Coverage, double ConformalCoverage);
 
 /// <summary>A stand-in or a baseline against the truth.</summary>
-/// <param name="Name">"average", "ensemble", "average at level k^0.5", "average at 0.25 of the budget", "mean of the units' own losses", "best unit's own loss".</param>
+/// <param name="Name">"average", "ensemble", "average at level k^0.5", "mean of the stand-ins above", "average at 0.25 of the budget", "mean of the units' own losses", "best unit's own loss".</param>
 /// <param name="Losses">Mean losses [mixtures][domains].</param>
 /// <param name="Scores">Scores.</param>
 /// <param name="Domains">Agreement in each domain.</param>

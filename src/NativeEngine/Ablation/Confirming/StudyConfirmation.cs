@@ -38,6 +38,13 @@ public static class StudyConfirmation
         {
             reports.Add(Report($"average at level {level}", standIns.Level(level).DomainLosses, false));
         }
+        if (reports.Count > 1)
+        {
+            // Stand-ins err in different ways: what they say together, without anything fitted to the truth.
+            var together = reports.Select(r => r.Losses).ToList();
+            var place = confirmed.Select((c, i) => (c.Mixture, i)).ToDictionary(p => p.Mixture, p => p.i);
+            reports.Add(Report("mean of the stand-ins above", (m, _) => [.. Enumerable.Range(0, table.Domains.Count).Select(d => together.Average(l => l[place[m]][d]))], false));
+        }
         foreach (double fraction in plan.Study.Training.Fractions.Where(f => f < 1))
         {
             var (evaluator, owner) = standIns.Other(0, fraction, cancellation);

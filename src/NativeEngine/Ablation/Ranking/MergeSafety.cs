@@ -27,7 +27,7 @@ public sealed record MergeSafetyReport(double[,] Cosines, IReadOnlyList<TensorCo
         }
         if (Gain < 0)
         {
-            warnings.Add(FormattableString.Invariant($"the average of all units has a loss {-Gain:0.0000} above the seed's: averaging destroys what training gained"));
+            warnings.Add(FormattableString.Invariant($"the average of all units has a loss {-Gain:0.0000} above the seed's: the units have unlearnt more than they learnt on these domains; lower the learning rate or the budget, or mix a part of the seed's data into every unit"));
         }
         for (int i = 0; i < names.Count; i++)
         {

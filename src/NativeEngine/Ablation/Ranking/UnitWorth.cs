@@ -165,7 +165,7 @@ public sealed class UnitWorth
         {
             int[] order = new CounterRandom(seed, RandomPurpose.Candidates, 1u << 30 | (uint)p).Permutation(_n);
             result.Add(order);
-            result.Add([.. order.Reverse()]);
+            result.Add([.. order.AsEnumerable().Reverse()]);
         }
         return [.. result];
     }

@@ -1,15 +1,16 @@
 using System.Text.RegularExpressions;
-using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
-using NativeEngine.Devices.Gpu;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine.Devices.Gpu;
+
+/// <summary>Who hears what a choice of device has to say: at length, for information, as a warning.</summary>
+public sealed record DeviceTalk(Action<string> Detail, Action<string> Info, Action<string> Warn);
 
 /// <summary>
-/// What --device asks for: <c>auto</c>, <c>cpu</c>, <c>cuda[:i]</c> or <c>opencl[:p.d]</c>. The only place that decides what auto means: the first
+/// What the name of a device asks for: <c>auto</c>, <c>cpu</c>, <c>cuda[:i]</c> or <c>opencl[:p.d]</c>. The only place that decides what auto means: the first
 /// CUDA device, else the first GPU of OpenCL, whose kernels pass a self-test; else the CPU. A CPU behind OpenCL is taken only by its name.
 /// </summary>
-internal sealed partial class DeviceChoice
+public sealed partial class DeviceChoice
 {
     private readonly string _asked;
     private readonly GpuBackend? _backend;
@@ -24,7 +25,7 @@ internal sealed partial class DeviceChoice
         }
         if (!GpuName().IsMatch(asked))
         {
-            throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{asked}'", "nengine doctor shows the devices");
+            throw new EngineException(ErrorKind.Usage, $"a device is auto, cpu, cuda[:i] or opencl[:p.d], got '{asked}'", "nengine doctor shows the devices");
         }
         _backend = asked.StartsWith("cuda", StringComparison.Ordinal) ? CudaBackend.Find() : OpenClBackend.Find();
         Named = _backend.Choose(asked);
@@ -35,9 +36,9 @@ internal sealed partial class DeviceChoice
 
     /// <summary>
     /// Opens the device. An allocation past the limit is refused: <paramref name="memoryLimit"/> where the user set one, else what the device has
-    /// (a GPU) or <paramref name="processMemory"/>. <paramref name="decorate"/> may put a profiler around the kernels.
+    /// (a GPU) or <paramref name="processMemory"/>. <paramref name="decorate"/> may put a profiler around the kernels; threads and register width are the CPU's.
     /// </summary>
-    public Device Open(int threads, long? memoryLimit, long processMemory, TalkWriter talk, Func<IKernels, IKernels>? decorate = null)
+    public Device Open(int threads, long? memoryLimit, long processMemory, DeviceTalk talk, Func<IKernels, IKernels>? decorate = null, SimdWidth? width = null)
     {
         if (_backend is not null)
         {
@@ -49,12 +50,12 @@ internal sealed partial class DeviceChoice
         {
             return gpu;
         }
-        var device = new CpuDevice(threads, decorate: decorate) { MemoryLimit = memoryLimit ?? processMemory };
+        var device = new CpuDevice(threads, width, decorate) { MemoryLimit = memoryLimit ?? processMemory };
         talk.Detail(_asked == "auto" ? $"device: auto chose {device.Description}" : $"device: {device.Description}");
         return device;
     }
 
-    private static GpuDevice? FirstGpu(long memoryLimit, TalkWriter talk, Func<IKernels, IKernels>? decorate)
+    private static GpuDevice? FirstGpu(long memoryLimit, DeviceTalk talk, Func<IKernels, IKernels>? decorate)
     {
         foreach (var find in new Func<GpuBackend?>[] { CudaBackend.Find, () => OpenClBackend.MayHaveGpu() ? OpenClBackend.Find() : null })
         {
