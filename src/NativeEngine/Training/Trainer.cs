@@ -151,7 +151,8 @@ public sealed class Trainer : IDisposable
         if (_ranks.Count > 1)
         {
             var mine = Share(chosen);
-            (examples, weights) = (mine.Examples, mine.Weights);
+            examples = mine.Examples;
+            weights = mine.Weights;
         }
         BatchPacker.Split(_data, examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
         double loss = 0;
