@@ -48,6 +48,9 @@ internal abstract class DeviceChild : Resource
 
 internal static unsafe class DeviceExports
 {
+    // Not every OpenCL implementation survives being asked for its devices by two threads that are both the first.
+    private static readonly Lock _drivers = new();
+
     [UnmanagedCallersOnly(EntryPoint = "ne_device_open")]
     public static int Open(byte* name, DeviceOptionsStruct* options, nint* device) => Guard.Call(() =>
     {
@@ -86,6 +89,24 @@ internal static unsafe class DeviceExports
     [UnmanagedCallersOnly(EntryPoint = "ne_device_free")]
     public static int Free(nint device) => Guard.Call(() => Handles.Free<DeviceResource>(device));
 
-    private static Device Create(string name, int threads, SimdWidth? width, long? limit) =>
-        new DeviceChoice(name).Open(threads, limit, long.MaxValue, new DeviceTalk(Log.Info, Log.Info, Log.Warning), width: width);
+    /// <summary>Devices behind drivers that can be used.</summary>
+    internal static string[] Found()
+    {
+        lock (_drivers)
+        {
+            return [.. new GpuBackend[] { CudaBackend.Find(), OpenClBackend.Find() }.SelectMany(b => b.Devices).Where(d => d.Problem is null).Select(d => d.Name)];
+        }
+    }
+
+    private static Device Create(string name, int threads, SimdWidth? width, long? limit)
+    {
+        if (name == "cpu")
+        {
+            return new CpuDevice(threads, width) { MemoryLimit = limit ?? long.MaxValue };
+        }
+        lock (_drivers)
+        {
+            return new DeviceChoice(name).Open(threads, limit, long.MaxValue, new DeviceTalk(Log.Info, Log.Info, Log.Warning), width: width);
+        }
+    }
 }

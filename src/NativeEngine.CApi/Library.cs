@@ -4,7 +4,6 @@ using System.Runtime.Intrinsics;
 using System.Text;
 using System.Text.Json;
 using NativeEngine.Devices.Cpu;
-using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.CApi;
 
@@ -73,9 +72,9 @@ internal static unsafe class Library
             json.WriteNumber("processors", Environment.ProcessorCount);
             json.WriteStartArray("devices");
             json.WriteStringValue("cpu");
-            foreach (var device in new GpuBackend[] { CudaBackend.Find(), OpenClBackend.Find() }.SelectMany(b => b.Devices).Where(d => d.Problem is null))
+            foreach (string device in DeviceExports.Found())
             {
-                json.WriteStringValue(device.Name);
+                json.WriteStringValue(device);
             }
             json.WriteEndArray();
             json.WriteEndObject();

@@ -22,6 +22,8 @@ public enum RandomPurpose : uint
     Test = 7,
     /// <summary>Which parameter differences a merge drops.</summary>
     Merging = 8,
+    /// <summary>First centres of clusters, and shuffles that test their shares.</summary>
+    Clustering = 9,
     /// <summary>Resampled documents and the order in which documents are scored.</summary>
     Resampling = 10,
     /// <summary>Random mixtures.</summary>

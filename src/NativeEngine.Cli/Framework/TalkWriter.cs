@@ -38,6 +38,9 @@ internal sealed class TalkWriter
         IsQuiet = true;
     }
 
+    /// <summary>Whether only progress and warnings are said for now: while a tour runs other verbs.</summary>
+    public bool OnlyProgress { get; set; }
+
     /// <summary>Whether --verbose was given.</summary>
     public bool IsVerbose { get; }
 
@@ -50,7 +53,7 @@ internal sealed class TalkWriter
     /// <summary>What most people want to know; silent with --quiet.</summary>
     public void Info(string line)
     {
-        if (!IsQuiet)
+        if (!IsQuiet && !OnlyProgress)
         {
             Line(line);
         }

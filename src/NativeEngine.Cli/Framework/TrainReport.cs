@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using NativeEngine.Cli.Verbs;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Training;
@@ -10,7 +11,7 @@ namespace NativeEngine.Cli;
 internal static class TrainReport
 {
     public static int Run(
-        VerbContext context, TrainableModel model, MixtureDataset data, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
+        VerbContext context, TrainableModel model, MixtureDataset? evaluation, Trainer trainer, TrainOptions options,
         OutputFolder? output, RunSettings settings, bool resume, DType type, IReadOnlyList<string> inputs, Ranks ranks)
     {
         string folder = settings.Output;
@@ -18,22 +19,21 @@ internal static class TrainReport
         {
             Restore(context, trainer, settings);
         }
-        string manifest = Path.Combine(folder, "run.json");
-        string[] command = Environment.GetCommandLineArgs();
-        if (output is not null)
-        {
-            RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs);
-        }
+        var manifest = output is null ? null
+            : new RunManifest(Path.Combine(folder, RunManifest.FileName), context.CommandLine, settings.Options, model.Model.Device, inputs);
+        manifest?.Write();
         RunResult result;
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
-            var run = new TrainingRun(trainer, model.Model, data, evaluation, options, settings)
+            var run = new TrainingRun(trainer, model.Model, evaluation, options, settings)
             {
                 Ranks = ranks.Group,
                 OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
+                OnReclustered = (step, groups) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
+                    $"after step {step}: examples in {groups.Clusters} clusters, the largest of {groups.Assignment.Count(a => a == 0)}, {100 * groups.Explained:F0} % of the variance between them")),
                 OnCheckpoint = saved =>
                 {
                     output?.Keep();
@@ -51,8 +51,9 @@ internal static class TrainReport
             return 0;
         }
         model.Save(output.Path, type, context.Cancellation);
-        RunManifest.Write(manifest, command, settings.Options, model.Model.Device, inputs, json => WriteResult(json, result, output.Path));
+        manifest!.Write(Made(output.Path), json => WriteResult(json, result, output.Path));
         output.Keep();
+        WriteReport(context, output.Path);
         context.Result.Write(text => WriteText(text, result, output.Path), json => WriteResult(json, result, output.Path));
         return 0;
     }
@@ -92,6 +93,25 @@ internal static class TrainReport
                 json.WriteNumber("seconds", Math.Round(seconds, 6));
             });
     }
+
+    // The model is worth more than its page: nobody trains again because a disk was full at the end.
+    private static void WriteReport(VerbContext context, string folder)
+    {
+        try
+        {
+            ReportOutput.Write(context, ReportVerb.OfRun(context, folder), folder);
+        }
+        catch (EngineException e)
+        {
+            context.Talk.Warn($"the report was not written ({e.Message}); nengine report {ReportOutput.Shown(folder)} makes it");
+        }
+    }
+
+    // The weights (or their shards and the index), the adapter, configuration and tokenizer, and the metrics.
+    private static IEnumerable<string> Made(string folder) => Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+        .Select(file => Path.GetRelativePath(folder, file).Replace('\\', '/'))
+        .Where(name => !name.StartsWith("checkpoint-", StringComparison.Ordinal) && !name.StartsWith("report", StringComparison.Ordinal) && name != RunManifest.FileName && Path.GetExtension(name) is ".safetensors" or ".json" or ".jsonl")
+        .Order(StringComparer.Ordinal);
 
     private static void Restore(VerbContext context, Trainer trainer, RunSettings settings)
     {

@@ -23,6 +23,13 @@ internal sealed class VerbContext
         _device = new DeviceChoice(DeviceName);
     }
 
+    /// <summary>The command line, the program's path first: what run.json and reports say.</summary>
+    public IReadOnlyList<string> CommandLine { get; private init; } = Environment.GetCommandLineArgs();
+
+    /// <summary>The context of another verb that this one runs as a part of its work: the same signals and stderr, another line and stdout.</summary>
+    public VerbContext For(ParseResult parse, CommonOptions common, ResultWriter result, IReadOnlyList<string> line) =>
+        new(parse, common, result, Talk, _interrupts) { CommandLine = line };
+
     /// <summary>stdout.</summary>
     public ResultWriter Result { get; }
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NativeEngine.Ablation.Reports;
 using NativeEngine.Formats;
+using NativeEngine.Reporting;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -34,6 +35,8 @@ internal sealed class AblateReportVerb : Verb
         if (!context.DryRun)
         {
             files.ForEach(f => AtomicFile.WriteAllText(Path.Combine(study.Output, f.Name), f.Text));
+            string page = ReportFiles.Write(AblationPage.Of(study.Output, folder, ReportOutput.Origin(context, $"{context.Threads.Count} threads")), study.Output);
+            context.Talk.Info($"report: {ReportOutput.Shown(page)}");
         }
         context.Result.Write(
             text => files.ForEach(f => text.WriteLine($"{(context.DryRun ? "would write" : "wrote")} {Path.Combine(study.Output, f.Name)}")),

@@ -2,6 +2,7 @@ using System.CommandLine;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
 using NativeEngine.Model;
+using NativeEngine.Reporting;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -12,6 +13,7 @@ internal sealed class EvalVerb : Verb
     private readonly Option<string> _data = Opt.RequiredText("--data", "E.jsonl", "The examples; - is stdin.");
     private readonly Option<string?> _adapter = Opt.MaybeText("--adapter", "DIR", "A LoRA adapter to put on the model.");
     private readonly Option<string> _engine = Opt.Choice("--engine", "What computes the losses.", "native", "onnx");
+    private readonly ReportOutput _report = new();
     private readonly Option<string> _task = Opt.Choice("--task", "Losses of texts, or accuracy of multiple choice; auto looks at the first line.", "auto", "loss", "choice");
     private readonly Option<string> _choices = Opt.Text("--choices-field", "NAME", "The JSON field with the choices.", "choices");
     private readonly Option<string> _answer = Opt.Text("--answer-field", "NAME", "The JSON field with the right choice: number from 0, text or letter.", "answer");
@@ -21,13 +23,14 @@ internal sealed class EvalVerb : Verb
     public EvalVerb()
         : base("eval", "Measures perplexity per source, or the accuracy of multiple choice.", "nengine eval --model runs/first --data valid.jsonl --json")
     {
-        Add("options", _model, _data, _adapter, _engine, _task);
+        Add("options", _model, _data, _adapter, _engine, _task, _report.Option);
         Add("data", [.. _fields.Options, _choices, _answer]);
         Add("ONNX Runtime", _onnx.Options);
     }
 
     public override int Run(VerbContext context)
     {
+        string? report = _report.Check(context);
         bool native = context.Need(_engine) == "native";
         string model = context.Need(_model);
         if (native)
@@ -43,13 +46,13 @@ internal sealed class EvalVerb : Verb
         {
             using var open = new OpenModel(model, context.Get(_adapter), device, context.Cancellation);
             using var losses = new NativeLosses(open.Model);
-            return Evaluate(context, losses, open.Tokenizer, null);
+            return Evaluate(context, losses, open.Tokenizer, null, report, device.Description);
         }
         using var onnx = _onnx.Open(context, model, context.Get(_adapter), device);
-        return Evaluate(context, onnx.Session, onnx.Tokenizer, onnx);
+        return Evaluate(context, onnx.Session, onnx.Tokenizer, onnx, report, "ONNX Runtime");
     }
 
-    private int Evaluate(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx)
+    private int Evaluate(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string? report, string engineName)
     {
         string path = context.Need(_data), field = context.Need(_choices);
         bool choice = context.Need(_task) switch
@@ -59,10 +62,14 @@ internal sealed class EvalVerb : Verb
             // Standard input cannot be looked at twice.
             _ => path != "-" && _fields.Open(context, path).FirstLineHasArray(field),
         };
-        return choice ? Choices(context, engine, tokenizer, onnx, path, field) : Losses(context, engine, tokenizer, onnx, path);
+        if (choice && report is not null)
+        {
+            throw new EngineException(ErrorKind.Usage, $"--report shows losses, {path} holds multiple choice", "leave --report out, or say --task loss");
+        }
+        return choice ? Choices(context, engine, tokenizer, onnx, path, field) : Losses(context, engine, tokenizer, onnx, path, report, engineName);
     }
 
-    private int Losses(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string path)
+    private int Losses(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string path, string? report, string engineName)
     {
         var data = _fields.Load(context, path, tokenizer, DatasetOptions.Evaluation(engine.ContextLength));
         if (context.DryRun)
@@ -82,6 +89,10 @@ internal sealed class EvalVerb : Verb
         using (var progress = context.Progress("scoring", data.Count, "examples"))
         {
             result = new PerplexityEvaluator(engine).Evaluate(data, (done, _) => progress.Report(done), context.Cancellation);
+        }
+        if (report is not null)
+        {
+            ReportOutput.Write(context, EvaluationPage.Of(result, context.Need(_model), context.Need(_data), ReportOutput.Origin(context, engineName)), report);
         }
         context.Result.Write(
             text =>

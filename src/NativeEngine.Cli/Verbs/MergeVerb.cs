@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Merging;
+using NativeEngine.Reporting;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -21,12 +22,14 @@ internal sealed class MergeVerb : Verb
     private readonly Option<bool> _check = Opt.Flag("--check", "Check names, shapes, types, vocabularies and configurations, and stop.");
     private readonly Option<long?> _shardSize = Opt.MaybeSize("--shard-size", "Bytes of tensors in one output file; 5GB unless given.");
 
+    private readonly ReportOutput _report = new();
+
     public MergeVerb()
         : base("merge", "Merges the parameters of models.", "nengine merge --linear runs/a=0.3 runs/b=0.7 --output runs/merged")
     {
         Add(_recipe);
         Add(_folder);
-        Add("options", _linear, _check, _shardSize);
+        Add("options", _linear, _check, _shardSize, _report.Option);
     }
 
     public override int Run(VerbContext context)
@@ -46,6 +49,7 @@ internal sealed class MergeVerb : Verb
         {
             OutputFolder.Check(output, resume: false);
         }
+        string? page = _report.Check(context);
         // Reading the models bounds a merge, whatever sums them: auto means the CPU, where they are read from.
         using var device = context.DeviceName is "auto" or "cpu" ? null : context.OpenDevice();
         var options = new MergeOptions { Threads = context.Threads.Count, Device = device, Seed = context.Seed };
@@ -74,6 +78,12 @@ internal sealed class MergeVerb : Verb
         using (var progress = context.Progress("merging", plan.Parameters, "parameters"))
         {
             report = merger.Run(output!, done => progress.Report(done), context.Cancellation);
+        }
+        if (page is not null)
+        {
+            var distances = merger.Distances(output!, context.Cancellation);
+            string where = device?.Description ?? $"{context.Threads.Count} thread{(context.Threads.Count == 1 ? "" : "s")}";
+            ReportOutput.Write(context, MergePage.Of(report, distances, output!, ReportOutput.Origin(context, where)), page);
         }
         if (device is not null && report.ParametersOnDevice < report.Parameters)
         {

@@ -19,31 +19,35 @@ internal sealed class ProfileVerb : Verb
     private readonly Option<string> _model = Opt.Text("--model", "DIR|preset:NAME", $"What --work step trains, on the built-in mixture ({string.Join(", ", ModelPresets.Names)}).", "preset:1m");
     private readonly Option<int> _repeat = Opt.Number("--repeat", "N", "Steps or selections recorded, after one that is not.", 3, min: 1, max: 10_000);
 
+    private readonly ReportOutput _report = new();
+
     public ProfileVerb()
         : base("profile", "Times every kernel against this machine's own roofs, or shows where a step's time goes.", "nengine profile --kernel matmul --roofline roofline.svg")
     {
         Add("kernels", _kernel, _roofline, _quick);
         Add("work", _work, _trace, _model, _repeat);
+        Add("result", _report.Option);
     }
 
     public override int Run(VerbContext context)
     {
         string? trace = context.Get(_trace) is { } t ? OutputFile.Check(t) : null;
         string? roofline = context.Get(_roofline) is { } r ? OutputFile.Check(r) : null;
+        string? report = _report.Check(context);
         string work = context.Need(_work) is "none" && trace is not null ? "step" : context.Need(_work);
         var rows = Rows(context);
         if (work == "none")
         {
-            return Kernels(context, rows, roofline);
+            return Kernels(context, rows, roofline, report);
         }
         if (context.Get(_kernel) is not null || roofline is not null)
         {
             throw new EngineException(ErrorKind.Usage, "--kernel and --roofline look at single kernels, --work and --trace at a piece of work", "give one or the other");
         }
-        return Work(context, work, trace);
+        return Work(context, work, trace, report);
     }
 
-    private int Kernels(VerbContext context, IReadOnlyList<KernelRow> rows, string? roofline)
+    private int Kernels(VerbContext context, IReadOnlyList<KernelRow> rows, string? roofline, string? report)
     {
         var options = context.Get(_quick) ? ProfileOptions.Quick : new ProfileOptions();
         if (context.DryRun)
@@ -67,6 +71,10 @@ internal sealed class ProfileVerb : Verb
         {
             AtomicFile.Write(roofline, stream => stream.Write(Encoding.UTF8.GetBytes(RooflineFigure.Draw(profile))));
         }
+        if (report is not null)
+        {
+            ReportOutput.Write(context, ProfilePage.Of(profile, ReportOutput.Origin(context, device.Description)), report);
+        }
         context.Result.Write(
             text => ProfileReport.WriteText(text, profile),
             json =>
@@ -82,7 +90,7 @@ internal sealed class ProfileVerb : Verb
         return profile.AboveRoof.Count == 0 ? 0 : (int)ErrorKind.VerificationFailed;
     }
 
-    private int Work(VerbContext context, string work, string? trace)
+    private int Work(VerbContext context, string work, string? trace, string? report)
     {
         var recorder = new KernelRecorder();
         using var device = context.OpenDevice(recorder.Wrap);
@@ -110,6 +118,10 @@ internal sealed class ProfileVerb : Verb
         }
         string what = work == "step" ? $"{repeat} training steps of {context.Need(_model)}" : $"{repeat} selections of 2048 x 2560";
         var totals = recorder.Totals();
+        if (report is not null)
+        {
+            ReportOutput.Write(context, ProfilePage.Of(what, seconds, totals, ReportOutput.Origin(context, device.Description)), report);
+        }
         context.Result.Write(
             text => ProfileReport.WriteText(text, what, seconds, totals),
             json =>

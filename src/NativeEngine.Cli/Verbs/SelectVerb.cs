@@ -20,12 +20,15 @@ internal sealed class SelectVerb : Verb
     private readonly Option<string> _ranks = Opt.Choice("--ranks", "Whether processes select together: auto where mpirun or srun started several.", "auto", "mpi", "one");
     private readonly Option<string?> _saveState = Opt.MaybeText("--save-state", "OUT.safetensors", "Where the history after this selection goes.");
 
+    private readonly ReportOutput _report = new();
+
     public SelectVerb()
         : base("select", "Selects a coreset from features on disk.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
     {
         Add("input", _features, _sources);
         Add("selection", [_budget, .. _coreset.Options]);
         Add("history", _adam, _step, _state, _saveState);
+        Add("result", _report.Option);
         Add("running", _ranks);
     }
 
@@ -87,6 +90,7 @@ internal sealed class SelectVerb : Verb
         RequireAdam(context, adam);
         string? output = context.Output is { } path ? OutputFile.Check(path) : null;
         string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file) : null;
+        string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
         using var features = FeatureFile.Open(RankShard.Alone(context.Need(_features)));
         var sources = ReadSources(context.Get(_sources) is { } list ? RankShard.Alone(list) : null, features);
@@ -126,6 +130,12 @@ internal sealed class SelectVerb : Verb
         if (output is not null)
         {
             document.Save(output);
+        }
+        if (report is not null)
+        {
+            // From the history as it was before; when it was saved in its own place it is gone, and so is the map.
+            bool kept = !adam || saveState is null || context.Get(_state) is not { } before || Path.GetFullPath(before) != saveState;
+            ReportOutput.Write(context, ReportVerb.OfSelection(context, document, kept ? features.Name : null, context.Get(_state)), report);
         }
         context.Result.Write(text => WriteText(text, document), document.Write);
         return 0;

@@ -46,6 +46,9 @@ internal sealed class TrainVerb : Verb
     private readonly Option<int> _keepCheckpoints = Opt.Number("--keep-checkpoints", "N", "Checkpoints kept.", 2, min: 1);
     private readonly Option<int> _evalEvery = Opt.Number("--eval-every", "N", "Steps between evaluations; 0 evaluates only at the end.", 0, min: 0);
     private readonly Option<bool> _resume = Opt.Flag("--resume", "Continue from the newest valid checkpoint in --output.");
+    private readonly Option<int> _reclusterEvery = Opt.Number("--recluster-every", "N", "Steps between groupings of the examples by the model's hidden states, which then are the sources; 0: the data's own sources.", 0, min: 0);
+    private readonly Option<int> _clusters = Opt.Number("--clusters", "K", "Groups of --recluster-every.", 8, min: 1);
+    private readonly Option<string?> _prometheus = Opt.MaybeText("--prometheus", "F.prom", "A text file for node_exporter that always tells how far the run is.");
     private readonly Option<string> _ranks = Opt.Choice("--ranks", "Whether processes train together: auto where mpirun or srun started several.", "auto", "mpi", "one");
     private readonly Option<string> _dtype = Opt.Choice("--dtype", "Type of the weights written.", "float32", "bfloat16");
 
@@ -54,9 +57,9 @@ internal sealed class TrainVerb : Verb
     {
         Add("model and data", _model, _tokenizer, _data, _evalData, _seqLen, _lossOn);
         Add("fields", _fields.Options);
-        Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, .. _coreset.Options]);
+        Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, _reclusterEvery, _clusters, .. _coreset.Options]);
         Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _loraRank, _loraAlpha, _loraTargets);
-        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _dtype, _ranks);
+        Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _prometheus, _dtype, _ranks);
     }
 
     public override int Run(VerbContext context)
@@ -79,6 +82,7 @@ internal sealed class TrainVerb : Verb
     {
         bool resume = context.Need(_resume), first = ranks.Group.Rank == 0;
         var options = ReadOptions(context);
+        string? prometheus = context.Get(_prometheus) is { } file && first ? OutputFile.Check(file) : null;
         // The first rank has the folder; the others find it as that one leaves it.
         string checkedOutput = first ? OutputFolder.Check(context.NeedOutput(), resume) : Path.GetFullPath(context.NeedOutput());
         using var device = context.OpenDevice();
@@ -104,8 +108,8 @@ internal sealed class TrainVerb : Verb
             return 0;
         }
         using var output = first ? OutputFolder.Open(checkedOutput, resume) : null;
-        var settings = Settings(context, checkedOutput, model, data);
-        return TrainReport.Run(context, model, data, evaluation, trainer, options, output, settings, resume, Type(context), Inputs(context), ranks);
+        var settings = Settings(context, checkedOutput, model, data) with { Prometheus = prometheus, Reclustering = Reclustering(context) };
+        return TrainReport.Run(context, model, evaluation, trainer, options, output, settings, resume, Type(context), Inputs(context), ranks);
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -151,7 +155,7 @@ internal sealed class TrainVerb : Verb
         string[] irrelevant =
         [
             "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "config", "set", "print-config",
-            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks",
+            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks", "prometheus",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);
         options["content of the data (sha256)"] = ContentHash.Of(data);
@@ -163,11 +167,14 @@ internal sealed class TrainVerb : Verb
         return new RunSettings(output, context.Need(_checkpointEvery), context.Need(_evalEvery), context.Need(_keepCheckpoints), options);
     }
 
+    private Reclustering? Reclustering(VerbContext context) => context.Need(_reclusterEvery) is > 0 and int every
+        ? new Reclustering(every, context.Need(_clusters), context.Seed, context.Threads.Count)
+        : context.IsGiven(_clusters) ? throw new EngineException(ErrorKind.Usage, "--clusters belongs to --recluster-every, which was not given", "add --recluster-every N") : null;
+
     private DType Type(VerbContext context) => context.Need(_dtype) == "bfloat16" ? DType.BF16 : DType.F32;
 
     private string[] Inputs(VerbContext context) =>
     [
-        context.Need(_data), context.Get(_evalData) ?? "", Path.Combine(context.Need(_model), "model.safetensors"),
-        Path.Combine(context.Need(_model), "tokenizer.json"),
+        context.Need(_data), context.Get(_evalData) ?? "", context.Need(_model), context.Need(_tokenizer),
     ];
 }

@@ -40,10 +40,12 @@ internal static class VerbList
 {
     private static readonly (string Name, Func<Command> Make)[] _verbs =
     [
+        ("quickstart", () => new QuickstartVerb()),
         ("select", () => new SelectVerb()),
         ("verify", () => new VerifyVerb()),
         ("why", () => new WhyVerb()),
         ("features", () => new FeaturesVerb()),
+        ("cluster", () => new ClusterVerb()),
         ("train", () => new TrainVerb()),
         ("eval", () => new EvalVerb()),
         ("generate", () => new GenerateVerb()),
@@ -53,6 +55,8 @@ internal static class VerbList
             new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
             new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb()))),
         ("profile", () => new ProfileVerb()),
+        ("report", () => new ReportVerb()),
+        ("diff-runs", () => new DiffRunsVerb()),
         ("doctor", () => new DoctorVerb()),
         ("data", () => new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
             new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb())),

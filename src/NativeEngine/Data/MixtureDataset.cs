@@ -137,6 +137,22 @@ public sealed class MixtureDataset
     /// <summary>The 0-based position of an example among the examples read (left out ones count).</summary>
     public int InputIndex(int index) => _rows[index].InputIndex;
 
+    /// <summary>The same examples under other sources: ids are positions in names, one for every example.</summary>
+    public MixtureDataset WithSources(IReadOnlyList<string> names, int[] ids)
+    {
+        if (ids.Length != Count || ids.Any(id => id < 0 || id >= names.Count))
+        {
+            throw new ArgumentException($"{ids.Length} source ids below {names.Count} are wanted for {Count} examples", nameof(ids));
+        }
+        var other = (MixtureDataset)MemberwiseClone();
+        (other.Sources, other._sourceIds, other._sourceSizes) = (names, ids, new int[names.Count]);
+        foreach (int id in ids)
+        {
+            other._sourceSizes[id]++;
+        }
+        return other;
+    }
+
     /// <summary>
     /// Tokenises examples. None left is an error (<see cref="ErrorKind.BadInput"/>).
     /// </summary>

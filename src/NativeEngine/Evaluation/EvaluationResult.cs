@@ -16,6 +16,12 @@ public sealed record SourceLoss(string Source, int Examples, long Tokens, long B
     /// <summary>Mean negative log-likelihood of a token, natural logarithm. NaN when nothing was scored.</summary>
     public double MeanLoss => Tokens > 0 ? LossSum / Tokens : double.NaN;
 
+    /// <summary>
+    /// Standard error of <see cref="MeanLoss"/> when other examples of the same kind are drawn: of the ratio of two sums over n examples with losses l and
+    /// tokens t, sqrt(n / (n - 1) sum (l - mean t)^2) / sum t. NaN for fewer than two examples.
+    /// </summary>
+    public double StandardError { get; init; } = double.NaN;
+
     /// <summary>e^mean loss.</summary>
     public double Perplexity => Math.Exp(MeanLoss);
 

@@ -134,6 +134,9 @@ public sealed class ParameterMerger : IDisposable
         return Report(peak, merging) with { ParametersOnDevice = summedThere, TotalTime = Stopwatch.GetElapsedTime(_opened) };
     }
 
+    /// <summary>How far the models lie from the result in a folder that <see cref="Run"/> wrote, and from each other. Reads everything once more.</summary>
+    public MergeDistances Distances(string output, CancellationToken cancellation = default) => MergeDistances.Of(_plan, output, _options.Threads, cancellation);
+
     /// <summary>Closes the models.</summary>
     public void Dispose() => _plan.Dispose();
 

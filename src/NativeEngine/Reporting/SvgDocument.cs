@@ -55,9 +55,27 @@ internal sealed class SvgDocument
     public void Path(string cssClass, IEnumerable<(double X, double Y)> points) => Element(
         "path", null, ("class", cssClass), ("d", string.Concat(points.Select((p, i) => $"{(i == 0 ? "M" : "L")}{Number(p.X)} {Number(p.Y)}"))));
 
-    /// <summary>A rectangle.</summary>
-    public void Rectangle(string cssClass, double x, double y, double width, double height) => Element(
-        "rect", null, ("class", cssClass), ("x", Number(x)), ("y", Number(y)), ("width", Number(width)), ("height", Number(height)));
+    /// <summary>A rectangle, with a tooltip and an opacity of its filling where they are given.</summary>
+    public void Rectangle(string cssClass, double x, double y, double width, double height, string? title = null, double? opacity = null)
+    {
+        if (title is not null)
+        {
+            Group("hint", title);
+        }
+        Element(
+            "rect", null, ("class", cssClass), ("x", Number(x)), ("y", Number(y)), ("width", Number(width)), ("height", Number(height)),
+            ("fill-opacity", opacity is { } value ? Number(value) : null));
+        if (title is not null)
+        {
+            End();
+        }
+    }
+
+    /// <summary>Separate straight lines as one path.</summary>
+    public void Segments(string cssClass, IEnumerable<((double X, double Y) From, (double X, double Y) To)> segments) => Element(
+        "path", null, ("class", cssClass),
+        ("d", string.Concat(segments.Select(s => s.From == s.To
+            ? $"M{Number(s.From.X)} {Number(s.From.Y)}h0" : $"M{Number(s.From.X)} {Number(s.From.Y)}L{Number(s.To.X)} {Number(s.To.Y)}"))));
 
     /// <summary>A dot with a tooltip.</summary>
     public void Dot(string cssClass, double x, double y, double radius, string title)

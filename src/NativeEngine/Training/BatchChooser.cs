@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using NativeEngine.Data;
 using NativeEngine.Devices;
@@ -38,10 +39,13 @@ internal sealed class ChosenBatch : IReadOnlyList<int>
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
+    /// <summary>No batch of the same quotas has a larger objective; or NaN.</summary>
+    public double Bound { get; private set; }
+
     /// <summary>Takes count examples: their memory, to be written.</summary>
-    public (int[] Examples, float[] Weights) Set(int count, int kept, double objective)
+    public (int[] Examples, float[] Weights) Set(int count, int kept, double objective = double.NaN, double bound = double.NaN)
     {
-        (_count, Kept, Objective) = (count, kept, objective);
+        (_count, Kept, Objective, Bound) = (count, kept, objective, bound);
         GrownArray.Of(ref _examples, count);
         GrownArray.Of(ref _weights, count).Fill(1);
         return (_examples, _weights);
@@ -55,20 +59,20 @@ internal sealed class ChosenBatch : IReadOnlyList<int>
 internal sealed class BatchChooser : IDisposable
 {
     private readonly LlamaModel _model;
-    private readonly MixtureDataset _data;
+    private MixtureDataset _data;
     private readonly TrainOptions _options;
-    private readonly SelectionOptions _coreset;
+    private SelectionOptions _coreset;
     private readonly Workspace _workspace;
     private readonly Action? _measured;
     private readonly RankGroup _ranks;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
-    private readonly CoresetSelector? _selector;
     private readonly SelectionPlan _plan = new();
     private readonly ChosenBatch _chosen = new();
     private readonly TokenBatch _batch;
     private readonly List<int> _random = [];
     private readonly List<Range> _parts = [];
+    private CoresetSelector? _selector;
     private int[] _sources = [], _candidates = [], _order = [];
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
@@ -76,23 +80,32 @@ internal sealed class BatchChooser : IDisposable
     {
         _ranks = ranks ?? new SingleRank();
         (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
-        _coreset = options.Coreset with
-        {
-            Budget = options.Batch,
-            KeptSources = options.SmallSources.Apply(data.SourceSizes, options.Pool),
-            Seed = options.Seed,
-        };
-        if (options.Selection == BatchSelection.Random)
-        {
-            _coreset = RandomSelector.Alike(_coreset);
-        }
         _batch = new TokenBatch(model.Device, model.Config);
         if (options.Selection == BatchSelection.Colm)
         {
             _features = new GradientFeatures(model, options.Features with { Seed = options.Seed });
             _normalizer = Normalizer(model.Device, options);
-            _selector = new CoresetSelector(model.Device, _coreset, _normalizer, workspace);
         }
+        Use(data);
+    }
+
+    /// <summary>From now on examples have the sources of this dataset, which holds the same examples.</summary>
+    [MemberNotNull(nameof(_coreset))]
+    public void Use(MixtureDataset data)
+    {
+        _data = data;
+        _coreset = _options.Coreset with
+        {
+            Budget = _options.Batch,
+            KeptSources = _options.SmallSources.Apply(data.SourceSizes, _options.Pool),
+            Seed = _options.Seed,
+        };
+        if (_options.Selection == BatchSelection.Random)
+        {
+            _coreset = RandomSelector.Alike(_coreset);
+        }
+        _selector?.Dispose();
+        _selector = _normalizer is null ? null : new CoresetSelector(_model.Device, _coreset, _normalizer, _workspace);
     }
 
     /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
@@ -100,7 +113,7 @@ internal sealed class BatchChooser : IDisposable
     {
         if (_options.Selection == BatchSelection.Full)
         {
-            pool.CopyTo(_chosen.Set(pool.Length, 0, double.NaN).Examples);
+            pool.CopyTo(_chosen.Set(pool.Length, 0).Examples);
             return _chosen;
         }
         var sources = GrownArray.Of(ref _sources, pool.Length);
@@ -115,7 +128,7 @@ internal sealed class BatchChooser : IDisposable
             return _chosen;
         }
         RandomSelector.Composition(_plan, _random, ref _order);
-        var (examples, _) = _chosen.Set(_random.Count, _plan.KeptList.Count, double.NaN);
+        var (examples, _) = _chosen.Set(_random.Count, _plan.KeptList.Count);
         for (int i = 0; i < _random.Count; i++)
         {
             examples[i] = pool[_random[i]];
@@ -184,7 +197,7 @@ internal sealed class BatchChooser : IDisposable
                 $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {run.Plan.Dropped.Count} of them have a feature that is not finite",
                 "lower the learning rate");
         }
-        var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective);
+        var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective, run.UpperBound);
         for (int i = 0; i < run.Indices.Count; i++)
         {
             examples[i] = pool[run.Indices[i]];

@@ -15,6 +15,7 @@ public static class Checkpoint
 {
     private const string Prefix = "checkpoint-";
     private const string StateName = "state.json";
+    private const string SourcesName = "sources.npy";
 
     /// <summary>
     /// Saves after a step; an existing checkpoint of that step is replaced. Returns the folder. Errors: Numerical naming the tensor when a
@@ -34,6 +35,10 @@ public static class Checkpoint
                     WriteSet(Path.Combine(temporary, $"optimizer.{name}.safetensors"), set);
                 }
                 trainer.SaveSelector(Path.Combine(temporary, "selector.safetensors"));
+                if (trainer.HasOwnSources)
+                {
+                    NpyWriter.WriteInt64(Path.Combine(temporary, SourcesName), [trainer.Data.Count], Enumerable.Range(0, trainer.Data.Count).Select(i => (long)trainer.Data.SourceOf(i)).ToArray());
+                }
                 AtomicFile.WriteAllText(Path.Combine(temporary, StateName), State(trainer, options));
             },
             replace: true);
@@ -81,6 +86,10 @@ public static class Checkpoint
             ReadSet(Path.Combine(folder, $"optimizer.{name}.safetensors"), set);
         }
         trainer.LoadSelector(Path.Combine(folder, "selector.safetensors"));
+        if (File.Exists(Path.Combine(folder, SourcesName)))
+        {
+            RestoreSources(Path.Combine(folder, SourcesName), trainer);
+        }
         trainer.StepsDone = state.RequireLong("step", 0);
         trainer.Optimizer.Steps = state.RequireLong("optimizer_steps", 0);
         trainer.Position = new SamplerPosition(state.RequireInt("epoch", 0), state.RequireInt("offset", 0));
@@ -102,6 +111,24 @@ public static class Checkpoint
         }
         TemporaryName.DeleteLeftovers(output);
     }
+
+    private static void RestoreSources(string path, Trainer trainer)
+    {
+        using var file = NpyFile.Open(path);
+        var ids = new long[checked((int)file.ElementCount)];
+        file.ReadInt64(0, ids);
+        if (ids.Length != trainer.Data.Count || ids.Any(id => id is < 0 or >= int.MaxValue))
+        {
+            throw FormatErrors.Bad(path, $"there are {ids.Length} sources for {trainer.Data.Count} examples");
+        }
+        trainer.UseSources(Reclustering.Names((int)ids.Max() + 1), Array.ConvertAll(ids, id => (int)id));
+    }
+
+    /// <summary>The steps of a run's checkpoints.</summary>
+    internal static IEnumerable<long> Steps(string output) => NewestFirst(output).Select(c => c.Step);
+
+    /// <summary>The folder of the checkpoint of a step.</summary>
+    internal static string FolderOf(string output, long step) => NewestFirst(output).First(c => c.Step == step).Folder;
 
     private static IEnumerable<(string Folder, long Step)> NewestFirst(string output) =>
         !Directory.Exists(output) ? []

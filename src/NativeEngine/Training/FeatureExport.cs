@@ -83,6 +83,20 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
         }
     }
 
+    /// <summary>The same rows [n, d] in memory. Errors: as <see cref="Compute"/>.</summary>
+    public float[] ToArray(Action<int>? progress = null, CancellationToken cancellation = default)
+    {
+        var all = new float[checked(data.Count * (int)Dimension)];
+        Compute(
+            (first, rows) =>
+            {
+                rows.CopyTo(all, first * (int)Dimension);
+                progress?.Invoke(first + (int)(rows.Length / Dimension));
+            },
+            cancellation);
+        return all;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _features.Dispose();
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using NativeEngine.Formats;
@@ -11,19 +12,25 @@ namespace NativeEngine.Training;
 public sealed class MetricsLog : IDisposable
 {
     private readonly FileStream _file;
+    private readonly Action<string>? _line;
     private readonly HashSet<long> _evaluated = [];
 
-    /// <summary>Opens the log of a run that has done <paramref name="stepsDone"/> steps.</summary>
-    public MetricsLog(string path, long stepsDone)
+    /// <summary>
+    /// Opens the log of a run that has done <paramref name="stepsDone"/> steps. <paramref name="line"/> hears of every line: first of those that are kept,
+    /// then of those that are appended.
+    /// </summary>
+    public MetricsLog(string path, long stepsDone, Action<string>? line = null)
     {
+        _line = line;
         if (File.Exists(path))
         {
             var kept = new StringBuilder();
-            foreach (string line in File.ReadLines(path))
+            foreach (string old in File.ReadLines(path))
             {
-                if (Keep(line, stepsDone))
+                if (Keep(old, stepsDone))
                 {
-                    kept.Append(line).Append('\n');
+                    kept.Append(old).Append('\n');
+                    line?.Invoke(old);
                 }
             }
             AtomicFile.WriteAllText(path, kept.ToString());
@@ -40,14 +47,17 @@ public sealed class MetricsLog : IDisposable
     /// <summary>Appends one object; <paramref name="members"/> writes what follows "step".</summary>
     public void Append(long step, Action<Utf8JsonWriter> members)
     {
-        using (var json = new Utf8JsonWriter(_file))
+        var text = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(text))
         {
             json.WriteStartObject();
             json.WriteNumber("step", step);
             members(json);
             json.WriteEndObject();
         }
-        _file.WriteByte((byte)'\n');
+        _line?.Invoke(Encoding.UTF8.GetString(text.WrittenSpan));
+        text.Write("\n"u8);
+        _file.Write(text.WrittenSpan);
         _file.Flush();
     }
 

@@ -18,6 +18,18 @@ public readonly record struct StepReport(
     long Step, double Loss, double LearningRate, double GradientNorm, int Examples, int Kept, long Tokens, long LabelTokens,
     int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds)
 {
+    /// <summary>The certificate's bound: no selection with the same quotas has a larger objective. NaN where there is none.</summary>
+    public double Bound { get; init; } = double.NaN;
+
+    /// <summary>Largest number of bytes that activations, features and the selection's matrices took together in this step.</summary>
+    public long ActivationBytes { get; init; }
+
+    /// <summary>Fingerprint of the examples drawn, in order: equal pools have equal ones.</summary>
+    public ulong Pool { get; init; }
+
+    /// <summary>Fingerprint of the examples trained, in order.</summary>
+    public ulong Batch { get; init; }
+
     /// <summary>The examples trained, by their index in the data, in training order; those of all ranks.</summary>
     public IReadOnlyList<int> Chosen { get; init; } = [];
 }

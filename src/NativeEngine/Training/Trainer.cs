@@ -18,7 +18,6 @@ namespace NativeEngine.Training;
 public sealed class Trainer : IDisposable
 {
     private readonly LlamaModel _model;
-    private readonly MixtureDataset _data;
     private readonly TrainOptions _options;
     private readonly PoolSampler _sampler;
     private readonly BatchChooser _chooser;
@@ -26,10 +25,12 @@ public sealed class Trainer : IDisposable
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
     private readonly TokenBatch _batch;
-    private readonly int[] _pool, _poolBySource, _trainedBySource;
+    private readonly int[] _pool;
     private readonly List<Range> _parts = [];
     private float[] _rowWeights = [], _losses = [];
+    private int[] _poolBySource = [], _trainedBySource = [];
     private readonly RankGroup _ranks;
+    private long _stepPeak;
 
     /// <summary>
     /// A trainer over a model with gradients. Errors: Usage for impossible options or a pool larger than the data.
@@ -38,7 +39,7 @@ public sealed class Trainer : IDisposable
     {
         _ranks = ranks ?? new SingleRank();
         _model = model;
-        _data = data;
+        Data = data;
         _options = options.Validate();
         Trained = model.Adapter?.Parameters ?? model.Parameters;
         Gradients = model.Adapter?.Gradients ?? model.Gradients
@@ -50,11 +51,15 @@ public sealed class Trainer : IDisposable
         _schedule = options.LearningRates();
         _batch = new TokenBatch(model.Device, model.Config);
         _pool = new int[options.Pool];
-        _poolBySource = new int[data.Sources.Count];
-        _trainedBySource = new int[data.Sources.Count];
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
+
+    /// <summary>The examples, under the sources they have now.</summary>
+    public MixtureDataset Data { get; private set; }
+
+    /// <summary>Whether the sources are no longer those the data names.</summary>
+    public bool HasOwnSources { get; private set; }
 
     /// <summary>What is trained.</summary>
     public ParameterSet Trained { get; }
@@ -87,6 +92,7 @@ public sealed class Trainer : IDisposable
     public StepReport Step()
     {
         long start = Stopwatch.GetTimestamp();
+        _stepPeak = 0;
         _sampler.Next(_pool);
         var chosen = _chooser.Choose(_pool, StepsDone);
         MeasurePeak();
@@ -100,11 +106,23 @@ public sealed class Trainer : IDisposable
         _model.Device.Synchronize();
         StepsDone++;
         return new StepReport(
-            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, _poolBySource),
-            CountSources(chosen.Examples, _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
+            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, ref _poolBySource),
+            CountSources(chosen.Examples, ref _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
+            Bound = chosen.Bound,
+            ActivationBytes = _stepPeak,
+            Pool = Fingerprint(_pool),
+            Batch = Fingerprint(chosen.Examples),
             Chosen = chosen,
         };
+    }
+
+    /// <summary>From the next step on examples have these sources: ids are positions in names.</summary>
+    public void UseSources(IReadOnlyList<string> names, int[] ids)
+    {
+        Data = Data.WithSources(names, ids);
+        HasOwnSources = true;
+        _chooser.Use(Data);
     }
 
     /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
@@ -143,8 +161,8 @@ public sealed class Trainer : IDisposable
         long labels = 0, tokens = 0;
         for (int i = 0; i < chosen.Examples.Length; i++)
         {
-            total += chosen.Weights[i] * _data.LabelCount(chosen.Examples[i]);
-            labels += _data.LabelCount(chosen.Examples[i]);
+            total += chosen.Weights[i] * Data.LabelCount(chosen.Examples[i]);
+            labels += Data.LabelCount(chosen.Examples[i]);
         }
         ReadOnlySpan<int> examples = chosen.Examples;
         ReadOnlySpan<float> weights = chosen.Weights;
@@ -154,11 +172,11 @@ public sealed class Trainer : IDisposable
             examples = mine.Examples;
             weights = mine.Weights;
         }
-        BatchPacker.Split(_data, examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
+        BatchPacker.Split(Data, examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
         double loss = 0;
         foreach (var part in _parts)
         {
-            _batch.Load(_data, examples[part]);
+            _batch.Load(Data, examples[part]);
             loss += Part(_batch, examples[part], weights[part], total);
             tokens += _batch.TokenCount;
         }
@@ -176,7 +194,7 @@ public sealed class Trainer : IDisposable
     {
         int[] examples = [.. chosen.Examples];
         float[] weights = [.. chosen.Weights];
-        int[] places = RankShares.Balance(Array.ConvertAll(examples, e => _data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
+        int[] places = RankShares.Balance(Array.ConvertAll(examples, e => Data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
         return (Array.ConvertAll(places, p => examples[p]), Array.ConvertAll(places, p => weights[p]));
     }
 
@@ -219,7 +237,7 @@ public sealed class Trainer : IDisposable
             if (!double.IsFinite(own))
             {
                 throw new EngineException(ErrorKind.Numerical,
-                    $"step {StepsDone + 1}: the loss of example {_data.InputIndex(examples[s])} ({_data.Sources[_data.SourceOf(examples[s])]}) is {own}",
+                    $"step {StepsDone + 1}: the loss of example {Data.InputIndex(examples[s])} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}",
                     "lower the learning rate, or look at that example");
             }
             sum += weights[s] * own;
@@ -263,12 +281,27 @@ public sealed class Trainer : IDisposable
         return null;
     }
 
-    private int[] CountSources(ReadOnlySpan<int> examples, int[] counts)
+    // FNV-1a over whole numbers: to tell runs apart, not to keep anyone out.
+    private static ulong Fingerprint(ReadOnlySpan<int> examples)
     {
+        ulong hash = 14695981039346656037;
+        foreach (int example in examples)
+        {
+            hash = (hash ^ (uint)example) * 1099511628211;
+        }
+        return hash;
+    }
+
+    private int[] CountSources(ReadOnlySpan<int> examples, ref int[] counts)
+    {
+        if (counts.Length != Data.Sources.Count)
+        {
+            counts = new int[Data.Sources.Count];
+        }
         Array.Clear(counts);
         foreach (int example in examples)
         {
-            counts[_data.SourceOf(example)]++;
+            counts[Data.SourceOf(example)]++;
         }
         return counts;
     }
@@ -276,7 +309,8 @@ public sealed class Trainer : IDisposable
     // Features and activations share the workspace; the selection's own matrices are counted by the device.
     private void MeasurePeak()
     {
-        PeakActivationBytes = Math.Max(PeakActivationBytes, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        _stepPeak = Math.Max(_stepPeak, _workspace.PeakBytes + _model.Device.Memory.Peak(MemoryUse.Selection));
+        PeakActivationBytes = Math.Max(PeakActivationBytes, _stepPeak);
         _workspace.ResetPeak();
         _model.Device.Memory.ResetPeak();
     }

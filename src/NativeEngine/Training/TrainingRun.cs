@@ -1,9 +1,11 @@
+using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
 using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Native;
+using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
@@ -14,7 +16,14 @@ namespace NativeEngine.Training;
 /// <param name="KeepCheckpoints">Checkpoints kept.</param>
 /// <param name="Options">The run's options as text, stored in checkpoints and compared on resume.</param>
 public sealed record RunSettings(
-    string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options);
+    string Output, int CheckpointEvery, int EvaluateEvery, int KeepCheckpoints, IReadOnlyDictionary<string, string> Options)
+{
+    /// <summary>How sources follow the model, or null when they are those of the data.</summary>
+    public Reclustering? Reclustering { get; init; }
+
+    /// <summary>A Prometheus text file that always tells how far the run is, or null.</summary>
+    public string? Prometheus { get; init; }
+}
 
 /// <summary>What a run came to.</summary>
 /// <param name="Steps">Steps done in all.</param>
@@ -30,7 +39,7 @@ public sealed record RunResult(
 /// Runs a trainer to its last step: metrics, evaluations, checkpoints. When cancelled it finishes the step, saves a checkpoint and throws
 /// <see cref="OperationCanceledException"/>. Of several ranks the first writes and evaluates; all stop after the same step when one is cancelled.
 /// </summary>
-public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset data, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
+public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDataset? evaluation, TrainOptions options, RunSettings settings)
 {
     /// <summary>The processes that train together.</summary>
     public RankGroup Ranks { get; init; } = new SingleRank();
@@ -40,6 +49,9 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
 
     /// <summary>Hears of every evaluation, with the step it was made after.</summary>
     public Action<long, EvaluationResult>? OnEvaluation { get; init; }
+
+    /// <summary>Hears of new groups of examples, with the steps done before.</summary>
+    public Action<long, KMeans>? OnReclustered { get; init; }
 
     /// <summary>Hears of every checkpoint's folder.</summary>
     public Action<string>? OnCheckpoint { get; init; }
@@ -54,7 +66,13 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             TemporaryName.DeleteLeftovers(settings.Output);
         }
-        using var metrics = writes ? new MetricsLog(Path.Combine(settings.Output, "metrics.jsonl"), trainer.StepsDone) : null;
+        using var tensorBoard = writes ? new TensorBoardLog(settings.Output) : null;
+        var prometheus = writes && settings.Prometheus is { } file ? new PrometheusLog(file, Path.GetFileName(settings.Output), options.Steps) : null;
+        using var metrics = !writes ? null : new MetricsLog(Path.Combine(settings.Output, MetricsHistory.FileName), trainer.StepsDone, line =>
+        {
+            tensorBoard!.Add(line);
+            prometheus?.Add(line);
+        });
         long tokens = 0, saved = trainer.StepsDone > 0 ? trainer.StepsDone : -1;
         double seconds = 0, selecting = 0, loss = metrics?.LastLoss ?? double.NaN;
         try
@@ -69,6 +87,10 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
                 {
                     // Others wait for this one and could not know that it stopped here.
                     Evaluate(metrics!, Ranks.Count == 1 ? cancellation : default);
+                }
+                if (settings.Reclustering is { } clusters && clusters.IsDue(trainer.StepsDone))
+                {
+                    OnReclustered?.Invoke(trainer.StepsDone, clusters.Apply(trainer, model, cancellation));
                 }
                 var step = trainer.Step();
                 tokens += step.Tokens;
@@ -90,6 +112,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         }
         Save();
         var result = writes ? Evaluate(metrics!, cancellation) : null;
+        prometheus?.Write();
         return new RunResult(trainer.StepsDone, loss, result, seconds > 0 ? tokens / seconds : 0, trainer.PeakActivationBytes, selecting);
 
         void Save()
@@ -98,6 +121,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
             {
                 // The lines up to a checkpoint must outlive a power failure that it outlives.
                 metrics!.FlushToDisk();
+                tensorBoard!.FlushToDisk();
                 string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
                 saved = trainer.StepsDone;
                 Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);
@@ -129,9 +153,18 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
                 json.WriteNumber(source.Source, source.MeanLoss);
             }
             json.WriteEndObject();
+            json.WriteStartObject("eval_errors");
+            foreach (var source in result.Sources.Where(s => double.IsFinite(s.StandardError)))
+            {
+                json.WriteNumber(source.Source, source.StandardError);
+            }
+            json.WriteEndObject();
+            json.WriteNumber("unix_seconds", Now());
         });
         return result;
     }
+
+    private static double Now() => Math.Round((DateTime.UtcNow - DateTime.UnixEpoch).TotalSeconds, 3);
 
     private void Write(Utf8JsonWriter json, StepReport step)
     {
@@ -146,6 +179,14 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             json.WriteNumber("objective", step.Objective);
         }
+        if (double.IsFinite(step.Bound))
+        {
+            json.WriteNumber("bound", step.Bound);
+        }
+        json.WriteNumber("activation_bytes", step.ActivationBytes);
+        json.WriteString("pool", step.Pool.ToString("x16", CultureInfo.InvariantCulture));
+        json.WriteString("batch", step.Batch.ToString("x16", CultureInfo.InvariantCulture));
+        json.WriteNumber("unix_seconds", Now());
         json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
         json.WriteNumber("seconds", Math.Round(step.Seconds, 6));
         json.WriteStartObject("trained");
@@ -153,7 +194,7 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             if (step.PoolBySource[s] > 0)
             {
-                json.WriteStartArray(data.Sources[s]);
+                json.WriteStartArray(trainer.Data.Sources[s]);
                 json.WriteNumberValue(step.TrainedBySource[s]);
                 json.WriteNumberValue(step.PoolBySource[s]);
                 json.WriteEndArray();

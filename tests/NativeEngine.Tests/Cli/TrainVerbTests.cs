@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using NativeEngine.Tests.Support;
 using Xunit.Abstractions;
@@ -36,7 +37,9 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
     {
         string output = runs.Undisturbed.Json().GetProperty("output").GetString()!;
         Assert.Equal(
-            ["checkpoint-000039", "checkpoint-000040", "config.json", "metrics.jsonl", "model.safetensors", "run.json"],
+            [
+                "checkpoint-000039", "checkpoint-000040", "config.json", "events.out.tfevents.0.nengine", "metrics.jsonl", "model.safetensors", "report.html", "report_files", "run.json",
+            ],
             Directory.GetFileSystemEntries(output).Select(f => Path.GetFileName(f)!).Where(f => !f.StartsWith("tokenizer", StringComparison.Ordinal) && !f.StartsWith("special", StringComparison.Ordinal)).Order());
         var lines = File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(l => JsonDocument.Parse(l).RootElement).ToList();
         Assert.Equal(Enumerable.Range(1, 40).Append(40), lines.Select(l => l.GetProperty("step").GetInt32()));
@@ -45,6 +48,88 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         using var manifest = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(output, "run.json")));
         Assert.Equal("16", manifest.RootElement.GetProperty("options").GetProperty("pool").GetString());
         Assert.Matches("^[0-9a-f]{64}$", manifest.RootElement.GetProperty("inputs").GetProperty(runs.Data).GetString());
+        Assert.Equal("1", manifest.RootElement.GetProperty("options").GetProperty("seed").GetString());
+        Assert.True(manifest.RootElement.GetProperty("complete").GetBoolean());
+        Assert.InRange(manifest.RootElement.GetProperty("peak_resident_bytes").GetInt64(), 10L << 20, 10L << 30);
+        foreach (var made in manifest.RootElement.GetProperty("outputs").EnumerateObject())
+        {
+            Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(Path.Combine(output, made.Name)))), made.Value.GetString());
+        }
+        Assert.Contains(manifest.RootElement.GetProperty("outputs").EnumerateObject(), made => made.Name == "model.safetensors");
+    }
+
+    [Fact]
+    public void Report_OfTheFolder_MakesTheSameFilesAgain()
+    {
+        string output = runs.CopyOfUndisturbed(), page = Path.Combine(output, "report.html"), figure = Path.Combine(output, "report_files", "loss.svg");
+        string[] files = [page, figure, Path.Combine(output, "report_files", "numbers.json"), Path.Combine(output, "report_files", "picks.csv")];
+        byte[][] before = [.. files.Select(File.ReadAllBytes)];
+        Array.ForEach(files, File.Delete);
+        var json = NEngine.Run("report", output, "--json").Expect(0).Json();
+        // The run's name is in the page; the copy has another.
+        string renamed(byte[] bytes) => System.Text.Encoding.UTF8.GetString(bytes).Replace(Path.GetFileName(runs.UndisturbedFolder), Path.GetFileName(output), StringComparison.Ordinal);
+        Assert.Equal(before.Skip(1).Take(1).Select(renamed), files.Skip(1).Take(1).Select(File.ReadAllText));
+        Assert.Equal(before[3], File.ReadAllBytes(files[3]));
+        Assert.Equal("train", json.GetProperty("report").GetString());
+        Assert.Equal(runs.Undisturbed.Json().GetProperty("train_loss").GetDouble(), json.GetProperty("facts").GetProperty("last training loss").GetDouble());
+        Assert.Equal(runs.Undisturbed.Json().GetProperty("eval").GetProperty("nll").GetDouble(), json.GetProperty("facts").GetProperty("held-out loss").GetDouble());
+        Assert.True(File.Exists(page));
+    }
+
+    [Fact]
+    public void DiffRuns_CopyAndOtherSeed_AgreesAndNamesTheSeed()
+    {
+        string copy = runs.CopyOfUndisturbed(), other = runs.NewFolder();
+        Assert.True(NEngine.Run("diff-runs", runs.UndisturbedFolder, copy, "--json").Expect(0).Json().GetProperty("same").GetBoolean());
+        NEngine.Run(runs.Args(other, "--seed", "2", "--steps", "4")).Expect(0);
+        var first = NEngine.Run("diff-runs", runs.UndisturbedFolder, other, "--json").Expect(7).Json().GetProperty("first");
+        Assert.Equal(("random_numbers", 1), (first.GetProperty("cause").GetString(), first.GetProperty("step").GetInt32()));
+        NEngine.Run("diff-runs", runs.UndisturbedFolder, runs.Data).Expect(3);
+    }
+
+    [Fact]
+    public void Recluster_StoppedAndResumed_EndsAsUndisturbed()
+    {
+        string whole = runs.NewFolder(), cut = runs.NewFolder();
+        string[] options = ["--recluster-every", "4", "--clusters", "3", "--steps", "10"];
+        NEngine.Run(runs.Args(whole, options)).Expect(0);
+        // A checkpoint after step 6 holds the groups of step 4: the run goes on with them to step 8.
+        NEngine.Run(runs.Args(cut, [.. options[..4], "--steps", "10", "--checkpoint-every", "6"])).Expect(0);
+        foreach (string file in Directory.GetFiles(cut, "model.safetensors").Append(Path.Combine(cut, "run.json")))
+        {
+            File.Delete(file);
+        }
+        Directory.Delete(Path.Combine(cut, "checkpoint-000010"), recursive: true);
+        NEngine.Run(runs.Args(cut, [.. options, "--checkpoint-every", "6", "--resume", "--threads", "1"])).Expect(0);
+        Assert.Equal(TrainRuns.Metrics(whole), TrainRuns.Metrics(cut));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "model.safetensors")), File.ReadAllBytes(Path.Combine(cut, "model.safetensors")));
+        using var last = JsonDocument.Parse(File.ReadLines(Path.Combine(whole, "metrics.jsonl")).ElementAt(8));
+        Assert.Subset(new HashSet<string> { "0", "1", "2" }, last.RootElement.GetProperty("trained").EnumerateObject().Select(s => s.Name).ToHashSet());
+        NEngine.Run(runs.Args(runs.NewFolder(), "--clusters", "3")).Expect(2);
+    }
+
+    [FactWithPython]
+    public void TensorBoard_EventFile_ReadByAnIndependentReader_HasEveryStep()
+    {
+        string read = Python.Run("tests/NativeEngine.Tests/Formats/read_events.py", Path.Combine(runs.Undisturbed.Json().GetProperty("output").GetString()!, "events.out.tfevents.0.nengine"));
+        var losses = read.Split('\n').Select(l => l.Split('\t')).Where(l => l is [_, "train/loss", _]).ToDictionary(l => int.Parse(l[0]), l => double.Parse(l[2], System.Globalization.CultureInfo.InvariantCulture));
+        var lines = File.ReadLines(Path.Combine(runs.UndisturbedFolder, "metrics.jsonl")).Select(l => JsonDocument.Parse(l).RootElement).Where(l => l.TryGetProperty("loss", out _)).ToList();
+        Assert.Equal(40, losses.Count);
+        Assert.All(lines, l => Assert.Equal((float)l.GetProperty("loss").GetDouble(), (float)losses[l.GetProperty("step").GetInt32()]));
+    }
+
+    [Fact]
+    public void Prometheus_File_TellsTheLastStepAndEachSource()
+    {
+        string file = runs.NewFolder() + ".prom";
+        NEngine.Run(runs.Args(runs.NewFolder(), "--prometheus", file, "--steps", "5")).Expect(0);
+        string text = File.ReadAllText(file);
+        Assert.EndsWith("\n", text, StringComparison.Ordinal);
+        string[] samples = [.. text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(l => l[0] != '#')];
+        Assert.All(samples, s => Assert.Matches("^[a-z_]+\\{run=\"[0-9a-f]+\"(,source=\"[a-z]+\")?\\} [0-9.eE+-]+$", s));
+        Assert.Contains(samples, s => s.StartsWith("nengine_step{", StringComparison.Ordinal) && s.EndsWith(" 5", StringComparison.Ordinal));
+        Assert.Equal(5 * 16, samples.Where(s => s.StartsWith("nengine_examples_drawn_total{", StringComparison.Ordinal)).Sum(s => int.Parse(s.Split(' ')[1])));
+        Assert.Equal(samples.Select(s => s.Split('{')[0]).Distinct(), text.Split('\n').Where(l => l.StartsWith("# TYPE", StringComparison.Ordinal)).Select(l => l.Split(' ')[2]));
     }
 
     [Theory]

@@ -49,8 +49,9 @@ public partial class ReadmeTests
     }
 
     [Fact]
-    public void FirstCommand_NamesTheProjectAndATrainRun()
+    public void FirstCommands_AreTheTourATrainRunAndTheTests()
     {
+        Assert.Contains("dotnet run -c Release --project src/NativeEngine.Cli -- quickstart --output", Readme.Split("```")[1], StringComparison.Ordinal);
         Assert.Contains("dotnet run -c Release --project src/NativeEngine.Cli -- train --model preset:0.2m --data builtin", Readme, StringComparison.Ordinal);
         Assert.Contains("\ndotnet test -c Release NativeEngine.sln\n", Readme, StringComparison.Ordinal);
     }

@@ -88,7 +88,7 @@ public sealed class CheckpointTests : IDisposable
                 Checkpoint.Restore(folder, tiny.Trainer, _options);
             }
             using var stop = new CancellationTokenSource();
-            var run = new TrainingRun(tiny.Trainer, tiny.Model, tiny.Data, TinyTraining.Mixture(40), options, new RunSettings(output, 2, 2, 2, _options))
+            var run = new TrainingRun(tiny.Trainer, tiny.Model, TinyTraining.Mixture(40), options, new RunSettings(output, 2, 2, 2, _options))
             {
                 OnStep = step =>
                 {

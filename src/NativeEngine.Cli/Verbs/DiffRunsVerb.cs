@@ -1,0 +1,104 @@
+using System.CommandLine;
+using System.Text.Json;
+using NativeEngine.Training;
+
+namespace NativeEngine.Cli.Verbs;
+
+/// <summary>Finds where two training runs part.</summary>
+internal sealed class DiffRunsVerb : Verb
+{
+    private readonly Argument<string> _a = new("A") { Description = "A training run's folder." };
+    private readonly Argument<string> _b = new("B") { Description = "Another." };
+
+    public DiffRunsVerb()
+        : base("diff-runs", "Finds the first step, tensor and element where two training runs part, and why.", "nengine diff-runs runs/a runs/b")
+    {
+        Add(_a);
+        Add(_b);
+    }
+
+    public override int Run(VerbContext context)
+    {
+        string a = context.Need(_a), b = context.Need(_b);
+        foreach (string folder in (string[])[a, b])
+        {
+            if (!File.Exists(Path.Combine(folder, MetricsHistory.FileName)))
+            {
+                throw new EngineException(ErrorKind.BadInput, $"{folder} is no training run: it has no {MetricsHistory.FileName}", "name the --output of train");
+            }
+        }
+        var found = RunComparison.Of(a, b, context.Cancellation);
+        context.Result.Write(text => WriteText(text, found), json => WriteJson(json, found));
+        return found.First is null ? 0 : (int)ErrorKind.VerificationFailed;
+    }
+
+    private static void WriteText(TextWriter text, RunComparison found)
+    {
+        string compared = $"{found.Steps} steps and {(found.Checkpoints.Count == 1 ? "1 checkpoint" : $"{found.Checkpoints.Count} checkpoints")} compared";
+        if (found.First is not { } first)
+        {
+            text.WriteLine($"the runs agree to the bit; {compared}");
+            return;
+        }
+        text.WriteLine($"{CauseName(first.Cause)}: {first.Sentence}");
+        if (found.Tensor is { } tensor && tensor != first)
+        {
+            text.WriteLine(tensor.Sentence);
+        }
+        foreach (var (name, x, y) in found.Options)
+        {
+            text.WriteLine($"option {name}: {x} and {y}");
+        }
+        text.WriteLine(compared);
+    }
+
+    private static void WriteJson(Utf8JsonWriter json, RunComparison found)
+    {
+        json.WriteNumber("schema", 1);
+        json.WriteBoolean("same", found.First is null);
+        Write(json, "first", found.First);
+        Write(json, "tensor", found.Tensor);
+        json.WriteStartObject("options");
+        foreach (var (name, x, y) in found.Options)
+        {
+            json.WriteStartArray(name);
+            json.WriteStringValue(x);
+            json.WriteStringValue(y);
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+        json.WriteNumber("steps_compared", found.Steps);
+        json.WriteStartArray("checkpoints_compared");
+        foreach (long step in found.Checkpoints)
+        {
+            json.WriteNumberValue(step);
+        }
+        json.WriteEndArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, string name, RunDifference? difference)
+    {
+        if (difference is null)
+        {
+            json.WriteNull(name);
+            return;
+        }
+        json.WriteStartObject(name);
+        json.WriteNumber("step", difference.Step);
+        json.WriteBoolean("after", difference.After);
+        json.WriteString("cause", CauseName(difference.Cause).Replace(' ', '_'));
+        json.WriteString("where", difference.Where);
+        json.WriteNumber("element", difference.Element);
+        json.WriteString("a", difference.A);
+        json.WriteString("b", difference.B);
+        json.WriteString("sentence", difference.Sentence);
+        json.WriteEndObject();
+    }
+
+    private static string CauseName(PartingCause cause) => cause switch
+    {
+        PartingCause.RandomNumbers => "random numbers",
+        PartingCause.DataOrder => "data order",
+        _ => cause.ToString().ToLowerInvariant(),
+    };
+}

@@ -1,0 +1,78 @@
+using System.CommandLine;
+using NativeEngine.Reporting;
+using NativeEngine.Selection;
+using NativeEngine.Training;
+
+namespace NativeEngine.Cli.Verbs;
+
+/// <summary>Makes the report of a run or of a selection from its files.</summary>
+internal sealed class ReportVerb : Verb
+{
+    private readonly Argument<string> _run = new("RUN") { Description = "A training run's folder, finished or not, or what select --output wrote." };
+    private readonly Option<string?> _features = Opt.MaybeText("--features", "F", "The features a selection was made from: distances and a map then.");
+    private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "The history a selection started from; default: the file it names.");
+
+    public ReportVerb()
+        : base("report", "Makes the report of a training run or of a selection: one page with figures.", "nengine report runs/first")
+    {
+        Add(_run);
+        Add("selections", _features, _state);
+    }
+
+    public override int Run(VerbContext context)
+    {
+        string name = context.Need(_run);
+        bool run = Directory.Exists(name);
+        string metrics = Path.Combine(name, MetricsHistory.FileName);
+        if (run ? !File.Exists(metrics) : !File.Exists(name))
+        {
+            throw new EngineException(ErrorKind.BadInput, run ? $"{name} is no training run: it has no {MetricsHistory.FileName}" : $"there is neither a folder nor a file {name}",
+                "name the --output of train, or the file that select --output wrote");
+        }
+        if (run && (context.Get(_features) ?? context.Get(_state)) is not null)
+        {
+            throw new EngineException(ErrorKind.Usage, $"--features and --state belong to a selection, {name} is a training run", "leave them out");
+        }
+        string page = ReportFiles.Check(context.Output ?? (run ? name : Path.ChangeExtension(name, ".html")));
+        var report = run ? OfRun(context, name) : OfSelection(context, name, context.Get(_features), context.Get(_state));
+        if (!context.DryRun)
+        {
+            page = ReportFiles.Write(report, page);
+        }
+        context.Result.Write(
+            text => text.WriteLine($"{(context.DryRun ? "would write " : "")}{ReportOutput.Shown(page)}: {report.Sections.Count} questions, {report.Figures.Count()} figures"),
+            json =>
+            {
+                json.WriteString("page", page);
+                report.Write(json);
+            });
+        return 0;
+    }
+
+    /// <summary>The report of a training run's folder.</summary>
+    public static Report OfRun(VerbContext context, string folder) => TrainingPage.Of(
+        MetricsHistory.Load(Path.Combine(folder, MetricsHistory.FileName)), Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))),
+        ReportOutput.Origin(folder, context.Talk.Warn));
+
+    /// <summary>The report of a selection, with its features when they are named.</summary>
+    public static Report OfSelection(VerbContext context, string file, string? features, string? state) =>
+        OfSelection(context, SelectionDocument.Load(file), features, state);
+
+    /// <summary>The same of a document.</summary>
+    public static Report OfSelection(VerbContext context, SelectionDocument document, string? features, string? state)
+    {
+        using var device = context.OpenDevice();
+        if (features is null)
+        {
+            return SelectionPage.Of(document, null, GradientNormalizer.None(), ReportOutput.Origin(context, device.Description));
+        }
+        using var file = FeatureFile.Open(features);
+        using var normalizer = document.Adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
+        if (document.Adam && (state ?? document.State) is { } history)
+        {
+            SelectorState.Load(history, normalizer, file.Columns);
+        }
+        using var rows = file.Load(device, context.Cancellation);
+        return SelectionPage.Of(document, rows.View.Reshape(file.Rows, file.Columns), normalizer, ReportOutput.Origin(context, device.Description));
+    }
+}

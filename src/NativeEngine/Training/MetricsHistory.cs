@@ -1,0 +1,167 @@
+using System.Text.Json;
+using NativeEngine.Formats;
+
+namespace NativeEngine.Training;
+
+/// <summary>One step of a run, as metrics.jsonl has it. What a line does not tell is NaN, 0 or null.</summary>
+public sealed record LoggedStep
+{
+    /// <summary>The step, from 1.</summary>
+    public required long Step { get; init; }
+
+    /// <inheritdoc cref="StepReport.Loss"/>
+    public double Loss { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.LearningRate"/>
+    public double LearningRate { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.GradientNorm"/>
+    public double GradientNorm { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.Examples"/>
+    public long Examples { get; init; }
+
+    /// <inheritdoc cref="StepReport.Kept"/>
+    public long Kept { get; init; }
+
+    /// <inheritdoc cref="StepReport.Tokens"/>
+    public long Tokens { get; init; }
+
+    /// <inheritdoc cref="StepReport.Objective"/>
+    public double Objective { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.Bound"/>
+    public double Bound { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.SelectionSeconds"/>
+    public double SelectionSeconds { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.Seconds"/>
+    public double Seconds { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.ActivationBytes"/>
+    public double ActivationBytes { get; init; } = double.NaN;
+
+    /// <summary>When it ended, in seconds since 1970.</summary>
+    public double UnixSeconds { get; init; } = double.NaN;
+
+    /// <inheritdoc cref="StepReport.Pool"/>
+    public string? Pool { get; init; }
+
+    /// <inheritdoc cref="StepReport.Batch"/>
+    public string? Batch { get; init; }
+
+    /// <summary>For every source in the pool its examples trained and drawn.</summary>
+    public IReadOnlyDictionary<string, (long Trained, long Drawn)> Sources { get; init; } = new Dictionary<string, (long, long)>();
+}
+
+/// <summary>One evaluation of a run, as metrics.jsonl has it.</summary>
+public sealed record LoggedEvaluation
+{
+    /// <summary>Steps done before it.</summary>
+    public required long Step { get; init; }
+
+    /// <summary>Mean loss of a token.</summary>
+    public double Loss { get; init; } = double.NaN;
+
+    /// <summary>Mean over the sources of their losses.</summary>
+    public double MacroLoss { get; init; } = double.NaN;
+
+    /// <summary>When it was made, in seconds since 1970.</summary>
+    public double UnixSeconds { get; init; } = double.NaN;
+
+    /// <summary>Mean loss of every source.</summary>
+    public IReadOnlyDictionary<string, double> Sources { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Standard errors of <see cref="Sources"/>.</summary>
+    public IReadOnlyDictionary<string, double> Errors { get; init; } = new Dictionary<string, double>();
+}
+
+/// <summary>metrics.jsonl read back: the steps and the evaluations in the order of the file.</summary>
+public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyList<LoggedEvaluation> Evaluations)
+{
+    /// <summary>The file's name in a run's folder.</summary>
+    public const string FileName = "metrics.jsonl";
+
+    /// <summary>Reads a file; a last line cut short by a crash is left out. Errors: BadInput with the line.</summary>
+    public static MetricsHistory Load(string path)
+    {
+        var steps = new List<LoggedStep>();
+        var evaluations = new List<LoggedEvaluation>();
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
+        }
+        for (int i = 0; i < lines.Length; i++)
+        {
+            try
+            {
+                Add(lines[i], steps, evaluations);
+            }
+            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+            {
+                if (i < lines.Length - 1)
+                {
+                    throw FormatErrors.Bad(path, $"line {i + 1} is not a line of metrics: {e.Message}", inner: e);
+                }
+            }
+        }
+        return new MetricsHistory(steps, evaluations);
+    }
+
+    /// <summary>Reads one line. Errors: JsonException, KeyNotFoundException, InvalidOperationException or FormatException.</summary>
+    internal static void Add(string line, List<LoggedStep> steps, List<LoggedEvaluation> evaluations)
+    {
+        using var document = JsonDocument.Parse(line);
+        var root = document.RootElement;
+        long step = root.GetProperty("step").GetInt64();
+        if (root.TryGetProperty("loss", out _))
+        {
+            steps.Add(new LoggedStep
+            {
+                Step = step,
+                Loss = Number(root, "loss"),
+                LearningRate = Number(root, "lr"),
+                GradientNorm = Number(root, "grad_norm"),
+                Examples = Whole(root, "examples"),
+                Kept = Whole(root, "kept"),
+                Tokens = Whole(root, "tokens"),
+                Objective = Number(root, "objective"),
+                Bound = Number(root, "bound"),
+                SelectionSeconds = Number(root, "selection_seconds"),
+                Seconds = Number(root, "seconds"),
+                ActivationBytes = Number(root, "activation_bytes"),
+                UnixSeconds = Number(root, "unix_seconds"),
+                Pool = root.TryGetProperty("pool", out var pool) ? pool.GetString() : null,
+                Batch = root.TryGetProperty("batch", out var batch) ? batch.GetString() : null,
+                Sources = root.TryGetProperty("trained", out var trained)
+                    ? trained.EnumerateObject().ToDictionary(s => s.Name, s => (s.Value[0].GetInt64(), s.Value[1].GetInt64())) : new Dictionary<string, (long, long)>(),
+            });
+        }
+        else
+        {
+            evaluations.Add(new LoggedEvaluation
+            {
+                Step = step,
+                Loss = Number(root, "eval_loss"),
+                MacroLoss = Number(root, "eval_macro_loss"),
+                UnixSeconds = Number(root, "unix_seconds"),
+                Sources = Numbers(root, "eval_sources"),
+                Errors = Numbers(root, "eval_errors"),
+            });
+        }
+    }
+
+    private static double Number(JsonElement root, string name) =>
+        root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : double.NaN;
+
+    private static long Whole(JsonElement root, string name) => root.TryGetProperty(name, out var value) ? value.GetInt64() : 0;
+
+    private static Dictionary<string, double> Numbers(JsonElement root, string name) =>
+        root.TryGetProperty(name, out var value) ? value.EnumerateObject().ToDictionary(s => s.Name, s => s.Value.GetDouble()) : [];
+}
