@@ -109,7 +109,7 @@ void WriteResults()
     };
     text.AppendLine("# ablation-mathmix: results").AppendLine();
     text.AppendLine(string.Create(CultureInfo.InvariantCulture,
-        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {truth.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} threads, .NET {Environment.Version}."));
+        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {truth.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} thread{(threads == "1" ? "" : "s")}, .NET {Environment.Version}."));
     text.AppendLine().AppendLine("Correlation of each stand-in with the truth over mixtures, per domain, then averaged over domains (lowest domain in brackets):").AppendLine();
     text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
     var table = new JsonArray();
@@ -153,7 +153,8 @@ void WriteResults()
     Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
     Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
     var all = rank["mixtures"]!.AsArray();
-    var pairs = all.Where(m => (string)m!["origin"]! == "candidate").ToList();
+    // What a search found bears its name, also when it is one of the candidates.
+    var pairs = all.Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
     Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({exhaustiveSeconds:0} s with the searches)");
     foreach (var search in rank["searches"]!.AsArray())
     {
@@ -161,7 +162,7 @@ void WriteResults()
     }
     if (rank["descent"] is { } descent)
     {
-        Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps: {(string)descent["mixture"]!}");
+        Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
     }
     var racedPairs = raced["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
     Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s, start and reading included: {(double)raced["candidates"]! / raceSeconds * 60:N0} a minute");

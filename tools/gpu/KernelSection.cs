@@ -42,5 +42,5 @@ internal static class KernelSection
     }
 
     private static bool IsSmall(KernelRow row, KernelSize size, CheckOptions options) =>
-        KernelComparison.Elements(row, size) <= (options.Quick ? 300_000 : 40_000_000) && row.Flops(size) <= (options.Quick ? 3e7 : 2e10);
+        KernelComparison.Elements(row, size) <= (options.Quick ? 30_000 : 40_000_000) && row.Flops(size) <= (options.Quick ? 3e6 : 2e10);
 }

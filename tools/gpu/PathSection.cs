@@ -65,7 +65,7 @@ internal static class PathSection
         }
 
         private string? Train(string where, string name, int seed = 1) => Output(
-            where, name, ["train", "--model", quick ? "preset:0.2m" : "preset:1m", "--data", "builtin", "--steps", quick ? "3" : "20", "--pool", quick ? "16" : "128", "--batch", quick ? "8" : "64", "--seed", $"{seed}"]);
+            where, name, ["train", "--model", quick ? "preset:0.2m" : "preset:1m", "--data", "builtin", "--steps", quick ? "2" : "20", "--pool", quick ? "8" : "128", "--batch", quick ? "4" : "64", "--seed", $"{seed}"]);
 
         private void Generate(string model)
         {
