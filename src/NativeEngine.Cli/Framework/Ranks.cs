@@ -46,7 +46,7 @@ internal sealed class Ranks
             context.Talk.SpeakAs(string.Create(CultureInfo.InvariantCulture, $"rank {group.Rank}: "));
         }
         context.Talk.Info($"{group.Count} ranks, {group.Description}");
-        context.Cancellation.UnsafeRegister(_ => ranks.Watch(context, group), null);
+        context.Cancellation.UnsafeRegister(_ => Watch(context, group), null);
         return ranks;
     }
 
@@ -69,16 +69,23 @@ internal sealed class Ranks
     }
 
     // A launcher that lost a process sends SIGTERM to the rest, whose calls will never return.
-    private void Watch(VerbContext context, MpiRanks group) => new Thread(() =>
+    private static void Watch(VerbContext context, MpiRanks group)
     {
-        while (context.Signal == "SIGTERM")
+        var watcher = new Thread(() =>
         {
-            if (group.Waiting > _patience)
+            while (context.Signal == "SIGTERM")
             {
-                context.Talk.Error("another rank was lost, or the job was ended, while this one waited for it", context.ResumeHint ?? "nothing was saved yet (--checkpoint-every)");
-                Environment.Exit(Interrupts.Resumable);
+                if (group.Waiting > _patience)
+                {
+                    context.Talk.Error("another rank was lost, or the job was ended, while this one waited for it", context.ResumeHint ?? "nothing was saved yet (--checkpoint-every)");
+                    Environment.Exit(Interrupts.Resumable);
+                }
+                Thread.Sleep(20);
             }
-            Thread.Sleep(20);
-        }
-    }) { IsBackground = true }.Start();
+        })
+        {
+            IsBackground = true,
+        };
+        watcher.Start();
+    }
 }
