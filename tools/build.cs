@@ -24,7 +24,10 @@ return args switch
 // Release; warnings are errors (Directory.Build.props).
 static int Build() => DotNet("build", "NativeEngine.sln", "-c", "Release");
 
-static int Format() => DotNet("format", "NativeEngine.sln", "--verify-no-changes", "--no-restore");
+// Programs of one file belong to no project, so they are looked at as files.
+static int Format() => First(
+    () => DotNet("format", "NativeEngine.sln", "--verify-no-changes", "--no-restore"),
+    () => DotNet("format", "whitespace", ".", "--folder", "--verify-no-changes", "--include", "benchmarks/", "tools/"));
 
 // The README's test command, with its results summed up: each skipped test with its reason, and the counts on the last line.
 static int Test()

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace NativeEngine;
@@ -92,15 +93,22 @@ public readonly struct CounterRandom(ulong seed, RandomPurpose purpose, uint str
     public int[] Permutation(int count)
     {
         var order = new int[count];
-        for (int i = 0; i < count; i++)
+        Permute(order.AsSpan());
+        return order;
+    }
+
+    /// <summary>The same permutation into memory of the caller's.</summary>
+    public void Permute<T>(Span<T> order)
+        where T : struct, INumber<T>
+    {
+        for (int i = 0; i < order.Length; i++)
         {
-            order[i] = i;
+            order[i] = T.CreateTruncating(i);
         }
-        for (int i = count - 1; i > 0; i--)
+        for (int i = order.Length - 1; i > 0; i--)
         {
             int j = (int)Below((ulong)i, i + 1);
             (order[i], order[j]) = (order[j], order[i]);
         }
-        return order;
     }
 }

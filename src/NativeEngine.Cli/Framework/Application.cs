@@ -9,9 +9,9 @@ internal static class Application
     public static int Run(string[] args)
     {
         var common = new CommonOptions();
-        var reader = new CommandLineReader(VerbList.Create(common), common);
         // "nengine help train" is "nengine train --help".
         args = args is ["help", .. var rest] ? [.. rest, "--help"] : args;
+        var reader = new CommandLineReader(VerbList.Create(common, args), common);
         // Until the line is understood these are guesses good enough to report that it is not.
         var line = args.TakeWhile(arg => arg != "--").ToArray();
         var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));

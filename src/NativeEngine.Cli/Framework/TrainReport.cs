@@ -58,11 +58,24 @@ internal static class TrainReport
         return 0;
     }
 
-    /// <summary>--dry-run: what would happen and what it would take.</summary>
-    public static void WritePlan(VerbContext context, TrainableModel model, MixtureDataset data, MemoryPlan plan, TrainOptions options) =>
+    /// <summary>
+    /// --dry-run: what would happen and what it would take. The time is that of one step, after one that warms up unless it took long already; the model in
+    /// memory is forgotten and nothing is written.
+    /// </summary>
+    public static void WritePlan(VerbContext context, TrainableModel model, MixtureDataset data, MemoryPlan plan, TrainOptions options, Trainer trainer)
+    {
+        const double LongStep = 2;
+        var step = trainer.Step();
+        if (step.Seconds < LongStep)
+        {
+            context.Cancellation.ThrowIfCancellationRequested();
+            step = trainer.Step();
+        }
+        double seconds = step.Seconds * options.Steps;
         context.Result.Write(
             text =>
             {
+                text.WriteLine(FormattableString.Invariant($"time: {step.Seconds:G3} s a step, of which selection {step.SelectionSeconds:G3} s; {seconds:G3} s in all, evaluations and checkpoints apart"));
                 text.WriteLine($"would train {model.Origin} ({model.Model.Config.ParameterCount:N0} parameters) for {options.Steps} steps on {data.Count} examples of {data.Sources.Count} sources");
                 text.WriteLine($"memory: weights {ByteSize.Format(plan.Parameters)}, gradients {ByteSize.Format(plan.Gradients)}, optimiser {ByteSize.Format(plan.OptimizerState)}, activations about {ByteSize.Format(plan.Activations)}");
             },
@@ -75,7 +88,11 @@ internal static class TrainReport
                 json.WriteNumber("steps", options.Steps);
                 json.WriteNumber("peak_bytes", plan.Total);
                 json.WriteNumber("peak_activation_bytes", plan.Activations);
+                json.WriteNumber("step_seconds", Math.Round(step.Seconds, 6));
+                json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
+                json.WriteNumber("seconds", Math.Round(seconds, 6));
             });
+    }
 
     // The model is worth more than its page: nobody trains again because a disk was full at the end.
     private static void WriteReport(VerbContext context, string folder)

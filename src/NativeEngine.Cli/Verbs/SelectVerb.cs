@@ -13,18 +13,7 @@ internal sealed class SelectVerb : Verb
     private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example; {rank} in the name where several ranks have a file each.");
     private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S", "S.npy, S.txt or S.jsonl[#field]; without it all are one source.");
     private readonly Option<string> _budget = Opt.RequiredText("--budget", "B", "Examples to select, kept ones included: 64 or 50%.");
-    private readonly Option<string> _keep = Opt.Text(
-        "--keep", "RULE", "Sources kept whole: none, small, mean:F, quantile:Q, expected:N, or names: 0,3.", "none");
-
-    private readonly Option<string> _metric = Opt.Choice("--metric", "How features are compared.", "l1", "l2", "cosine");
-    private readonly Option<int> _top = Opt.Number("--top", "H", "Most important columns kept per source; 0 keeps all.", 0, min: 0);
-    private readonly Option<string> _quota = Opt.Choice("--quota", "How the budget is shared among sources.", "proportional", "balanced", "none");
-    private readonly Option<string> _rounding = Opt.Choice("--rounding", "Start of proportional shares.", "floor", "ceil");
-    private readonly Option<string> _overflow = Opt.Choice("--overflow", "Which kept examples when they exceed the budget.", "first", "random");
-    private readonly Option<string> _algorithm = Opt.Choice("--algorithm", "How the objective is maximised.", "auto", "exact", "sparse", "stochastic", "partitioned");
-    private readonly Option<int> _parts = Opt.Number("--parts", "P", "Parts of the partitioned algorithm; 0: as few as fit.", 0, min: 0);
-    private readonly Option<int> _neighbours = Opt.Number("--neighbours", "T", "Neighbours kept of each example without a matrix; 0: by the budget.", 0, min: 0);
-    private readonly Option<string> _precision = Opt.Choice("--precision", "Element type of the distances.", "fp32", "bf16", "int8");
+    private readonly CoresetOptions _coreset = new(keepDefault: "none", topDefault: 0);
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
     private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "History m, v of earlier selections.");
@@ -37,7 +26,7 @@ internal sealed class SelectVerb : Verb
         : base("select", "Selects a coreset from features on disk.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
     {
         Add("input", _features, _sources);
-        Add("selection", _budget, _keep, _quota, _rounding, _overflow, _metric, _top, _algorithm, _parts, _neighbours, _precision);
+        Add("selection", [_budget, .. _coreset.Options]);
         Add("history", _adam, _step, _state, _saveState);
         Add("result", _report.Option);
         Add("running", _ranks);
@@ -174,22 +163,11 @@ internal sealed class SelectVerb : Verb
 
     private SelectionOptions ReadOptions(VerbContext context, int rows, int columns, SourceFile sources)
     {
-        var options = new SelectionOptions
+        var options = _coreset.Read(context, Budget(context.Need(_budget), rows)) with
         {
-            Budget = Budget(context.Need(_budget), rows),
             KeptSources = KeptSources(context, sources),
-            Metric = Enum.Parse<DistanceMetric>(context.Need(_metric), ignoreCase: true),
-            Top = context.Need(_top),
-            Quota = Enum.Parse<QuotaRule>(context.Need(_quota), ignoreCase: true),
-            Rounding = Enum.Parse<QuotaRounding>(context.Need(_rounding), ignoreCase: true),
-            Overflow = Enum.Parse<OverflowPolicy>(context.Need(_overflow), ignoreCase: true),
-            Algorithm = Enum.Parse<SelectionAlgorithm>(context.Need(_algorithm), ignoreCase: true),
-            Precision = Enum.Parse<SelectionPrecision>(context.Need(_precision), ignoreCase: true),
-            Seed = context.Seed,
-            Parts = context.Get(_parts),
-            Neighbours = context.Get(_neighbours),
             ExactLimit = SelectionMemory.ExactLimit(
-                context.MaxMemory, rows, columns, context.Get(_adam), context.Get(_sources) is not null || context.Need(_top) > 0, context.Threads.Count),
+                context.MaxMemory, rows, columns, context.Get(_adam), context.Get(_sources) is not null || _coreset.Top(context) > 0, context.Threads.Count),
         };
         options.Validate();
         return options;
@@ -245,7 +223,7 @@ internal sealed class SelectVerb : Verb
 
     private int[] KeptSources(VerbContext context, SourceFile sources)
     {
-        string text = context.Need(_keep);
+        string text = _coreset.KeepText(context);
         var sizes = new int[sources.Names.Count];
         foreach (int id in sources.Ids)
         {
@@ -339,6 +317,11 @@ internal sealed class SelectVerb : Verb
         text.WriteLine(FormattableString.Invariant(
             $"objective {d.Objective:G8}, at least {100 * d.Certificate.Ratio:F2} % of the best possible ({d.Certificate.UpperBound:G8} at most)"));
         text.WriteLine(FormattableString.Invariant($"{d.ReadTime + d.Timing.Total:F1} ms on {d.Device}, peak {ByteSize.Format(d.PeakBytes)}"));
+        if (d.Screening is { } screening)
+        {
+            text.WriteLine(FormattableString.Invariant(
+                $"precision {screening.Precision.ToString().ToLowerInvariant()}: {screening.Note}; {screening.Screened} pairs screened, {screening.Rescored} rescored, {screening.Rows} rows all in float32; the picks are those of fp32"));
+        }
         const int Shown = 256;
         text.WriteLine("indices " + string.Join(' ', d.Indices.Take(Shown)) + (d.Indices.Count > Shown ? " ... (all of them with --json or --output)" : ""));
     }

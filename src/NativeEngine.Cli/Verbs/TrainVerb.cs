@@ -104,7 +104,7 @@ internal sealed class TrainVerb : Verb
         using var trainer = new Trainer(model.Model, data, options, ranks.Group);
         if (context.DryRun)
         {
-            TrainReport.WritePlan(context, model, data, plan, options);
+            TrainReport.WritePlan(context, model, data, plan, options, trainer);
             return 0;
         }
         using var output = first ? OutputFolder.Open(checkedOutput, resume) : null;

@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace NativeEngine.Cli.Verbs;
 
-// To add a verb: one file Verbs/<Name>Verb.cs and one line in Create below.
+// To add a verb: one file Verbs/<Name>Verb.cs and one line in the list below.
 //
 //     internal sealed class CountVerb : Verb
 //     {
@@ -38,36 +38,53 @@ namespace NativeEngine.Cli.Verbs;
 /// <summary>All verbs, in the order of the help text.</summary>
 internal static class VerbList
 {
-    /// <summary>A fresh command tree.</summary>
-    public static Command Create(CommonOptions common)
+    private static readonly (string Name, Func<Command> Make)[] _verbs =
+    [
+        ("quickstart", () => new QuickstartVerb()),
+        ("select", () => new SelectVerb()),
+        ("verify", () => new VerifyVerb()),
+        ("why", () => new WhyVerb()),
+        ("features", () => new FeaturesVerb()),
+        ("cluster", () => new ClusterVerb()),
+        ("train", () => new TrainVerb()),
+        ("eval", () => new EvalVerb()),
+        ("generate", () => new GenerateVerb()),
+        ("export", () => new ExportVerb()),
+        ("merge", () => new MergeVerb()),
+        ("ablate", () => new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
+            new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
+            new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb()))),
+        ("profile", () => new ProfileVerb()),
+        ("report", () => new ReportVerb()),
+        ("diff-runs", () => new DiffRunsVerb()),
+        ("doctor", () => new DoctorVerb()),
+        ("data", () => new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
+            new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb())),
+    ];
+
+    /// <summary>
+    /// A fresh command tree. A line that begins with a verb's name and asks for no help and no configuration, which may speak of others, gets a tree of that verb alone:
+    /// making all options of all verbs takes a short run's time.
+    /// </summary>
+    public static Command Create(CommonOptions common, IReadOnlyList<string>? line = null)
     {
-        var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.")
+        var root = new Command("nengine", "Data-centric language-model training: coreset mini-batches, small models, evaluation.");
+        string? only = line is [var first, ..] && !line.Any(SpeaksOfOthers) ? first : null;
+        bool known = _verbs.Any(v => v.Name == only);
+        foreach (var (name, make) in _verbs)
         {
-            new QuickstartVerb(),
-            new SelectVerb(),
-            new VerifyVerb(),
-            new WhyVerb(),
-            new FeaturesVerb(),
-            new ClusterVerb(),
-            new TrainVerb(),
-            new EvalVerb(),
-            new GenerateVerb(),
-            new ExportVerb(),
-            new MergeVerb(),
-            new VerbGroup("ablate", "Predicts what data is worth: one small model a unit, mixtures by merging.",
-                new AblatePlanVerb(), new AblateTrainVerb(), new AblateRankVerb(), new AblateConfirmVerb(), new AblateReportVerb(),
-                new VerbGroup("cache", "Looks after the cache of trained units.", new AblateCacheListVerb(), new AblateCacheVerifyVerb(), new AblateCacheGcVerb())),
-            new ProfileVerb(),
-            new ReportVerb(),
-            new DiffRunsVerb(),
-            new DoctorVerb(),
-            new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
-                new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb()),
-        };
+            if (!known || name == only)
+            {
+                root.Add(make());
+            }
+        }
         foreach (var option in common.All)
         {
             root.Add(option);
         }
         return root;
     }
+
+    private static bool SpeaksOfOthers(string word) =>
+        word is "--help" or "-h" || word.StartsWith("--config", StringComparison.Ordinal) || word.StartsWith("--set", StringComparison.Ordinal);
 }

@@ -68,33 +68,47 @@ public static class BatchPacker
     /// <summary>Packs examples in the order given.</summary>
     public static PackedBatch Pack(MixtureDataset data, ReadOnlySpan<int> indices)
     {
+        var batch = new PackedBatch(indices.Length, TokenCount(data, indices));
+        Fill(data, indices, batch.Tokens, batch.Positions, batch.Targets, batch.Offsets);
+        for (int s = 0; s < indices.Length; s++)
+        {
+            batch.LabelCounts[s] = data.LabelCount(indices[s]);
+            batch.Examples[s] = indices[s];
+            batch.Sources[s] = data.SourceOf(indices[s]);
+        }
+        return batch;
+    }
+
+    /// <summary>Positions that packed examples take. Errors: WillNotFit for more than an array holds.</summary>
+    public static int TokenCount(MixtureDataset data, ReadOnlySpan<int> indices)
+    {
         long total = 0;
         foreach (int index in indices)
         {
             total += data.Tokens(index).Length - 1;
         }
-        if (total > Array.MaxLength)
-        {
-            throw new EngineException(ErrorKind.WillNotFit, $"packing {indices.Length} examples: {total} tokens are more than one batch can hold");
-        }
-        var batch = new PackedBatch(indices.Length, (int)total);
+        return total <= Array.MaxLength ? (int)total : throw new EngineException(
+            ErrorKind.WillNotFit, $"packing {indices.Length} examples: {total} tokens are more than one batch can hold");
+    }
+
+    /// <summary>Packs into memory of the caller's: tokens, positions and targets [T], offsets [S + 1].</summary>
+    public static void Fill(
+        MixtureDataset data, ReadOnlySpan<int> indices, Span<int> tokens, Span<int> positions, Span<int> targets, Span<int> offsets)
+    {
         int at = 0;
+        offsets[0] = 0;
         for (int s = 0; s < indices.Length; s++)
         {
-            var tokens = data.Tokens(indices[s]);
+            var example = data.Tokens(indices[s]);
             int labelStart = data.LabelStart(indices[s]);
-            for (int t = 0; t + 1 < tokens.Length; t++, at++)
+            for (int t = 0; t + 1 < example.Length; t++, at++)
             {
-                batch.Tokens[at] = tokens[t];
-                batch.Positions[at] = t;
-                batch.Targets[at] = t + 1 >= labelStart ? tokens[t + 1] : -1;
+                tokens[at] = example[t];
+                positions[at] = t;
+                targets[at] = t + 1 >= labelStart ? example[t + 1] : -1;
             }
-            batch.Offsets[s + 1] = at;
-            batch.LabelCounts[s] = tokens.Length - labelStart;
-            batch.Examples[s] = indices[s];
-            batch.Sources[s] = data.SourceOf(indices[s]);
+            offsets[s + 1] = at;
         }
-        return batch;
     }
 
     /// <summary>
@@ -104,6 +118,14 @@ public static class BatchPacker
     public static List<Range> Split(MixtureDataset data, ReadOnlySpan<int> indices, int maxTokens)
     {
         var stretches = new List<Range>();
+        Split(data, indices, maxTokens, stretches);
+        return stretches;
+    }
+
+    /// <summary>The same into a list of the caller's.</summary>
+    public static void Split(MixtureDataset data, ReadOnlySpan<int> indices, int maxTokens, List<Range> stretches)
+    {
+        stretches.Clear();
         int start = 0;
         long used = 0;
         for (int i = 0; i < indices.Length; i++)
@@ -120,6 +142,5 @@ public static class BatchPacker
         {
             stretches.Add(start..indices.Length);
         }
-        return stretches;
     }
 }

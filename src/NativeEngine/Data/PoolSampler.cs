@@ -47,6 +47,13 @@ public sealed class PoolSampler
     public int[] Next()
     {
         var pool = new int[PoolSize];
+        Next(pool);
+        return pool;
+    }
+
+    /// <summary>The same into an array of the caller's, of <see cref="PoolSize"/> elements.</summary>
+    public void Next(Span<int> pool)
+    {
         var (epoch, offset) = _position;
         for (int filled = 0; filled < pool.Length;)
         {
@@ -56,19 +63,19 @@ public sealed class PoolSampler
                 offset = 0;
             }
             int take = Math.Min(pool.Length - filled, _count - offset);
-            Order(epoch).AsSpan(offset, take).CopyTo(pool.AsSpan(filled));
+            Order(epoch).AsSpan(offset, take).CopyTo(pool[filled..]);
             filled += take;
             offset += take;
         }
         _position = new SamplerPosition(epoch, offset);
-        return pool;
     }
 
     private int[] Order(int epoch)
     {
         if (_orderEpoch != epoch)
         {
-            _order = new CounterRandom(_seed, RandomPurpose.Shuffle, (uint)epoch).Permutation(_count);
+            _order = _order.Length == 0 ? new int[_count] : _order;
+            new CounterRandom(_seed, RandomPurpose.Shuffle, (uint)epoch).Permute(_order.AsSpan());
             _orderEpoch = epoch;
         }
         return _order;

@@ -18,6 +18,9 @@ public abstract class Device : IDisposable
     /// <summary>The kernels of this device.</summary>
     public abstract IKernels Kernels { get; }
 
+    /// <summary>Integer bounds of distances, where this device has them.</summary>
+    public virtual IScreenKernels? Screen => null;
+
     /// <summary>Counts live and peak bytes.</summary>
     public MemoryMeter Memory { get; } = new();
 

@@ -7,7 +7,10 @@ namespace NativeEngine.Devices;
 /// is taken in blocks and kept, so that after the first step nothing is allocated; <see cref="PeakBytes"/> is the largest sum of live
 /// tensors, which is what a training step truly needs. Contents are undefined until written. Not thread-safe.
 /// </summary>
-public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activations) : IDisposable
+/// <param name="device">The device of the tensors.</param>
+/// <param name="use">What the memory counts as.</param>
+/// <param name="keep">Whether memory is kept for later; if not, every tensor has its own block, given back with its scope.</param>
+public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activations, bool keep = true) : IDisposable
 {
     private const long Alignment = 64;
     private readonly List<DeviceBuffer<float>> _blocks = [];
@@ -54,6 +57,15 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
 
     private (DeviceBuffer<float> Block, long Offset) Take(long count)
     {
+        if (!keep)
+        {
+            var own = Device.Allocate<float>(count, use);
+            _blocks.Add(own);
+            _block = _blocks.Count;
+            LiveBytes += own.Bytes;
+            PeakBytes = Math.Max(PeakBytes, LiveBytes);
+            return (own, 0);
+        }
         const long Step = Alignment / sizeof(float);
         long padded = (count + Step - 1) / Step * Step;
         while (_block < _blocks.Count && _offset + padded > _blocks[_block].Length)
@@ -75,6 +87,16 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
         return (_blocks[_block], offset);
     }
 
+    /// <summary>Without keeping: the blocks of tensors made since there were so many.</summary>
+    private void GiveBack(int count)
+    {
+        for (int i = _blocks.Count - 1; !keep && i >= count; i--)
+        {
+            _blocks[i].Dispose();
+            _blocks.RemoveAt(i);
+        }
+    }
+
     /// <summary>Marks a point of the stack to return to.</summary>
     [StructLayout(LayoutKind.Auto)]
     public readonly struct Scope : IDisposable
@@ -89,6 +111,7 @@ public sealed class Workspace(Device device, MemoryUse use = MemoryUse.Activatio
         /// <summary>Frees every tensor made since the scope was opened.</summary>
         public void Dispose()
         {
+            _workspace.GiveBack(_block);
             _workspace._block = _block;
             _workspace._offset = _offset;
             _workspace.LiveBytes = _live;

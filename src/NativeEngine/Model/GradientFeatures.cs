@@ -33,6 +33,10 @@ public sealed class GradientFeatures : IDisposable
     private readonly LlamaModel _model;
     private readonly LlamaBlock _block;
     private readonly FeatureOptions _options;
+    private float[] _host = [], _losses = [];
+    private double[] _means = [];
+    private int[] _last = [];
+    private DeviceBuffer<int>? _lastRows;
 
     /// <summary>Features of a model as it stands at each call. Errors: Usage for fewer than one direction or a radius that is not positive.</summary>
     public GradientFeatures(LlamaModel model, FeatureOptions options)
@@ -86,7 +90,11 @@ public sealed class GradientFeatures : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _model.Dispose();
+    public void Dispose()
+    {
+        _lastRows?.Dispose();
+        _model.Dispose();
+    }
 
     private void Exact(Tensor<float> h, TokenBatch batch, Tensor<float> features, Workspace workspace)
     {
@@ -94,9 +102,10 @@ public sealed class GradientFeatures : IDisposable
         long n = h.Rows;
         var y = workspace.Floats(n, config.HiddenSize);
         var kept = _block.Forward(h, y, batch, workspace);
-        using var weights = _model.Device.Allocate<float>(OwnLengthWeights(batch), MemoryUse.Data);
+        var weights = workspace.Floats(batch.LabelCount);
+        _model.Device.Upload<float>(OwnLengthWeights(batch), weights);
         var losses = workspace.Floats(batch.LabelCount);
-        _model.Head.Loss(y, batch, weights.View, losses, y, workspace);
+        _model.Head.Loss(y, batch, weights, losses, y, workspace);
         var dValue = workspace.Floats(n, config.KeyValueSize);
         _block.ValueGradient(y, kept, batch, dValue, workspace);
         _model.Device.Kernels.SegmentedMatMul(dValue, WatchedInput(h, kept.InverseRms1, workspace), batch.Offsets, features);
@@ -122,13 +131,20 @@ public sealed class GradientFeatures : IDisposable
         var shift = workspace.Floats(n, outputs);
         var g = workspace.Floats(batch.Sequences, 1);
         kernels.Fill(0, features);
+        int sequences = batch.Sequences;
         for (int m = 0; m < _options.Directions; m++)
         {
             kernels.Gaussian(_options.Seed, (uint)m, direction);
             kernels.MatMul(watched, false, direction, true, false, shift);
-            var plus = PerturbedLosses(kept, shift, _options.Radius, batch, workspace);
-            var minus = PerturbedLosses(kept, shift, -_options.Radius, batch, workspace);
-            float[] scalars = [.. CentralDifferences(plus, minus, _options.Radius).Select(x => (float)(x / _options.Directions))];
+            var both = GrownArray.Of(ref _means, 2 * sequences);
+            PerturbedLosses(kept, shift, _options.Radius, batch, workspace, both[..sequences]);
+            PerturbedLosses(kept, shift, -_options.Radius, batch, workspace, both[sequences..]);
+            CentralDifferences(both[..sequences], both[sequences..], _options.Radius, both[..sequences]);
+            var scalars = GrownArray.Of(ref _host, sequences);
+            for (int s = 0; s < sequences; s++)
+            {
+                scalars[s] = (float)(both[s] / _options.Directions);
+            }
             _model.Device.Upload<float>(scalars, g);
             kernels.MatMul(g, false, direction.Reshape(1, Dimension), false, true, features);
         }
@@ -136,7 +152,8 @@ public sealed class GradientFeatures : IDisposable
     }
 
     /// <summary>The mean loss of each sequence with the values moved by radius times shift.</summary>
-    private double[] PerturbedLosses(in BlockActivations kept, Tensor<float> shift, float radius, TokenBatch batch, Workspace workspace)
+    private void PerturbedLosses(
+        in BlockActivations kept, Tensor<float> shift, float radius, TokenBatch batch, Workspace workspace, Span<double> means)
     {
         using var scope = workspace.Open();
         var config = _model.Config;
@@ -154,21 +171,30 @@ public sealed class GradientFeatures : IDisposable
         _block.Output.Forward(attended, h, accumulate: true, workspace);
         _block.FeedForward(h, workspace);
         _model.Head.Loss(h, batch, default, losses, default, workspace);
-        return SequenceMeans(_model.Device.Download(losses), batch.LabelOffsets);
+        var values = GrownArray.Of(ref _losses, (int)losses.Length);
+        _model.Device.Download(losses, values);
+        SequenceMeans(values, batch.LabelOffsets, means);
     }
 
     private void Hidden(TokenBatch batch, Tensor<float> features, Workspace workspace)
     {
-        var offsets = _model.Device.Download(batch.Offsets);
-        var last = new int[batch.Sequences];
-        for (int s = 0; s < last.Length; s++)
+        // Offsets first, then in their place the last row of each sequence.
+        var last = GrownArray.Of(ref _last, batch.Sequences + 1);
+        _model.Device.Download(batch.Offsets, last);
+        for (int s = 0; s < batch.Sequences; s++)
         {
-            last[s] = offsets[s + 1] > offsets[s]
-                ? offsets[s + 1] - 1
+            last[s] = last[s + 1] > last[s]
+                ? last[s + 1] - 1
                 : throw new EngineException(ErrorKind.BadInput, $"sequence {s} of the batch is empty, so it has no last token");
         }
-        using var rows = _model.Device.Allocate<int>(last, MemoryUse.Data);
-        _model.Head.Normalize(_model.Hidden(batch, _model.Config.Layers, workspace), rows.View, features, workspace);
+        if (_lastRows is null || _lastRows.Length < batch.Sequences)
+        {
+            _lastRows?.Dispose();
+            _lastRows = _model.Device.Allocate<int>(batch.Sequences, MemoryUse.Data);
+        }
+        var rows = _lastRows.View.Slice(0, batch.Sequences);
+        _model.Device.Upload<int>(last[..^1], rows);
+        _model.Head.Normalize(_model.Hidden(batch, _model.Config.Layers, workspace), rows, features, workspace);
         _model.Device.Synchronize();
     }
 
@@ -180,32 +206,29 @@ public sealed class GradientFeatures : IDisposable
         return _block.Value.LowRank is { } low ? Linear.Down(normed, low, workspace) : normed;
     }
 
-    private static float[] OwnLengthWeights(TokenBatch batch)
+    private Span<float> OwnLengthWeights(TokenBatch batch)
     {
-        var weights = new float[batch.LabelCount];
+        var weights = GrownArray.Of(ref _host, (int)batch.LabelCount);
         for (int s = 0; s < batch.Sequences; s++)
         {
             int first = batch.LabelOffsets[s], last = batch.LabelOffsets[s + 1];
-            weights.AsSpan(first, last - first).Fill(1f / (last - first));
+            weights[first..last].Fill(1f / (last - first));
         }
         return weights;
     }
 
     /// <summary>g_i = (L_i(theta + eps z) - L_i(theta - eps z)) / (2 eps).</summary>
-    internal static double[] CentralDifferences(ReadOnlySpan<double> plus, ReadOnlySpan<double> minus, double radius)
+    internal static void CentralDifferences(ReadOnlySpan<double> plus, ReadOnlySpan<double> minus, double radius, Span<double> g)
     {
-        var g = new double[plus.Length];
         for (int i = 0; i < g.Length; i++)
         {
             g[i] = (plus[i] - minus[i]) / (2 * radius);
         }
-        return g;
     }
 
     /// <summary>The mean of each sequence's losses, summed in double in ascending order; 0 for a sequence without any.</summary>
-    internal static double[] SequenceMeans(ReadOnlySpan<float> losses, ReadOnlySpan<int> labelOffsets)
+    internal static void SequenceMeans(ReadOnlySpan<float> losses, ReadOnlySpan<int> labelOffsets, Span<double> means)
     {
-        var means = new double[labelOffsets.Length - 1];
         for (int s = 0; s < means.Length; s++)
         {
             double sum = 0;
@@ -215,6 +238,5 @@ public sealed class GradientFeatures : IDisposable
             }
             means[s] = sum / Math.Max(1, labelOffsets[s + 1] - labelOffsets[s]);
         }
-        return means;
     }
 }

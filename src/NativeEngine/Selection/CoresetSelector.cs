@@ -8,18 +8,29 @@ namespace NativeEngine.Selection;
 /// the most important columns of each source, and picks each source's quota by greedy facility location. The picks are the same for any
 /// number of threads. First <see cref="Plan"/>, then features of the plan's candidates only, then <see cref="Select"/>.
 /// </summary>
-public sealed class CoresetSelector
+public sealed class CoresetSelector : IDisposable
 {
-    private readonly Device _device;
-    private readonly TopKSparsifier _sparsifier;
-    private readonly IGradientNormalizer _normalizer;
+    private readonly SelectionScratch _scratch;
+    private readonly SelectionRun _run;
 
     /// <summary>A selector on a device. The normaliser stays the caller's to dispose.</summary>
     public CoresetSelector(Device device, SelectionOptions options, IGradientNormalizer normalizer)
+        : this(device, options, normalizer, null)
+    {
+    }
+
+    /// <summary>A selector that keeps its memory and takes its floats from a workspace, for one selection after another.</summary>
+    internal CoresetSelector(Device device, SelectionOptions options, IGradientNormalizer normalizer, Workspace? workspace)
     {
         options.Validate();
-        (_device, Options, _normalizer) = (device, options, normalizer);
-        _sparsifier = new TopKSparsifier(device, options.Top, options.TopMode, options.Seed);
+        if (options.Precision != SelectionPrecision.Fp32 && device.Screen is null)
+        {
+            throw new EngineException(
+                ErrorKind.Usage, $"{device.Name} has no distances of lower precision than float32", "use --precision fp32, or --device cpu");
+        }
+        Options = options;
+        _scratch = new SelectionScratch(device, workspace);
+        _run = new SelectionRun(device, options, normalizer, _scratch);
     }
 
     /// <summary>The options.</summary>
@@ -32,9 +43,10 @@ public sealed class CoresetSelector
     /// <summary>The same where the features of all examples [n,d] are there: rows with NaN or infinity are dropped before quotas are shared.</summary>
     public SelectionPlan PlanFinite(ReadOnlySpan<int> sources, long step, Tensor<float> features)
     {
-        using var flags = _device.Allocate<int>(features.Rows, MemoryUse.Selection);
-        _device.Kernels.RowsFinite(features, flags.View);
-        int[] finite = _device.Download(flags.View);
+        var device = features.Buffer.Device;
+        using var flags = device.Allocate<int>(features.Rows, MemoryUse.Selection);
+        device.Kernels.RowsFinite(features, flags.View);
+        int[] finite = device.Download(flags.View);
         return Plan(sources, step, [.. Enumerable.Range(0, finite.Length).Where(i => finite[i] == 0)]);
     }
 
@@ -47,157 +59,29 @@ public sealed class CoresetSelector
     public SelectionResult Select(SelectionPlan plan, Tensor<float> features, CancellationToken cancellation = default)
     {
         long start = Stopwatch.GetTimestamp();
-        if (features.Rows != plan.Candidates.Count)
-        {
-            throw new EngineException(ErrorKind.Usage, $"{features.Rows} feature rows were given for {plan.Candidates.Count} candidates");
-        }
-        var result = new Run(this, plan, features).Execute(cancellation);
+        var result = SelectionResult.Of(Run(plan, features, cancellation));
         return result with { Timing = result.Timing with { Total = Stopwatch.GetElapsedTime(start).TotalMilliseconds } };
     }
 
-    /// <summary>One selection: the rows of the candidates, and the clock.</summary>
-    private sealed class Run
+    /// <summary>The same without a result of its own: what it returns is valid until the next selection.</summary>
+    internal SelectionRun Run(SelectionPlan plan, Tensor<float> features, CancellationToken cancellation)
     {
-        private readonly CoresetSelector _selector;
-        private readonly Device _device;
-        private readonly Tensor<float> _features;
-        private readonly Dictionary<int, int> _rowOf = [];
-        private readonly SelectionPlan _plan;
-        private double _normalize, _topK, _distance, _greedy;
-
-        public Run(CoresetSelector selector, SelectionPlan plan, Tensor<float> features)
+        if (features.Rows != plan.CandidateList.Count)
         {
-            (_selector, _device, _features) = (selector, selector._device, features);
-            for (int r = 0; r < plan.Candidates.Count; r++)
-            {
-                _rowOf[plan.Candidates[r]] = r;
-            }
-            int[] bad = NonFinite(plan);
-            _plan = bad.Length == 0 ? plan : plan.Without(bad);
+            throw new EngineException(ErrorKind.Usage, $"{features.Rows} feature rows were given for {plan.Candidates.Count} candidates");
         }
-
-        public SelectionResult Execute(CancellationToken cancellation)
+        try
         {
-            var result = new ResultBuilder(_plan);
-            var groups = _plan.Groups.Where(g => !g.Kept && g.Budget > 0).ToArray();
-            var pickedRows = new List<int>();
-            bool needed = groups.Any(g => g.Budget < g.Members.Count);
-            using var normalized = needed && !_selector._normalizer.IsIdentity ? _device.Allocate<float>(_features.Length, MemoryUse.Selection) : null;
-            var u = normalized is null ? _features : new Tensor<float>(normalized, 0, _features.Shape);
-            if (normalized is not null)
-            {
-                Timed(ref _normalize, () => _selector._normalizer.Normalize(_features, _plan.Step, u));
-            }
-            foreach (var parts in groups.GroupBy(g => g.Source))
-            {
-                cancellation.ThrowIfCancellationRequested();
-                var group = parts.First() with { Members = [.. parts.SelectMany(g => g.Members).Order()], Budget = parts.Sum(g => g.Budget), Part = 0 };
-                if (group.Budget == group.Members.Count)
-                {
-                    result.AddWhole(group.Members);
-                    pickedRows.AddRange(group.Members.Select(i => _rowOf[i]));
-                    continue;
-                }
-                var choice = SelectionChoice.For(_selector.Options, group.Members.Count, group.Budget);
-                var run = Greedy(u, group, [.. parts], choice, cancellation);
-                result.AddPicks(group, run, choice);
-                pickedRows.AddRange(run.Picks.Select(p => _rowOf[group.Members[p]]));
-            }
-            if (pickedRows.Count > 0)
-            {
-                using var picked = _device.Allocate<int>(pickedRows.ToArray(), MemoryUse.Selection);
-                Timed(ref _normalize, () => _selector._normalizer.Update(_features, picked.View));
-            }
-            return result.Build(new SelectionTiming(_normalize, _topK, _distance, _greedy, 0), certified: true);
+            _run.Execute(plan, features, cancellation);
+            return _run;
         }
-
-        /// <summary>Steps F and H of one source.</summary>
-        private FacilityLocationResult Greedy(
-            Tensor<float> u, SelectionGroup group, SelectionGroup[] parts, SelectionChoice choice, CancellationToken cancellation)
+        catch
         {
-            int[] rows = [.. group.Members.Select(i => _rowOf[i])];
-            int h = _selector._sparsifier.Count(u.RowLength);
-            bool allColumns = h == u.RowLength, allRows = rows.Length == u.Rows;
-            using var rowBuffer = _device.Allocate<int>(rows, MemoryUse.Selection);
-            using var columns = allColumns ? null : _device.Allocate<int>(h, MemoryUse.Selection);
-            using var gathered = allColumns && allRows ? null : _device.Allocate<float>((long)rows.Length * h, MemoryUse.Selection);
-            var x = gathered is null ? u : new Tensor<float>(gathered, 0, new Shape(rows.Length, h));
-            Timed(ref _topK, () =>
-            {
-                if (columns is not null)
-                {
-                    _selector._sparsifier.Columns(u, rowBuffer.View, group.Source, _plan.Step, columns.View);
-                    _device.Kernels.Gather(u, rowBuffer.View, columns.View, x);
-                }
-                else if (gathered is not null)
-                {
-                    _device.Kernels.GatherRows(u, rowBuffer.View, x);
-                }
-            });
-            var metric = _selector.Options.Metric;
-            switch (choice.Algorithm)
-            {
-                case SelectionAlgorithm.Sparse:
-                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, null, ref _distance, ref _greedy, cancellation);
-                case SelectionAlgorithm.Stochastic:
-                    var random = new SelectionRandom(_selector.Options.Seed, _plan.Step).Derived(SelectionRandom.Use.Stochastic, group.Source);
-                    return SparseFacilityLocation.Maximize(x, metric, group.Budget, choice.Neighbours, random, ref _distance, ref _greedy, cancellation);
-                case SelectionAlgorithm.Partitioned:
-                    return Partitioned(x, group, parts, choice, cancellation);
-                default:
-                    return FacilityLocation.Maximize(x, metric, group.Budget, ref _distance, ref _greedy);
-            }
-        }
-
-        /// <summary>Every part by itself, then the whole source's objective and bound.</summary>
-        private FacilityLocationResult Partitioned(
-            Tensor<float> x, SelectionGroup group, SelectionGroup[] parts, SelectionChoice choice, CancellationToken cancellation)
-        {
-            int[] members = [.. group.Members];
-            var (picks, gains) = (new List<int>(), new List<double>());
-            foreach (var part in parts.Where(p => p.Budget > 0))
-            {
-                cancellation.ThrowIfCancellationRequested();
-                int[] rows = [.. part.Members.Select(i => Array.BinarySearch(members, i))];
-                if (part.Budget == rows.Length)
-                {
-                    picks.AddRange(rows);
-                    gains.AddRange(new double[rows.Length]);
-                    continue;
-                }
-                using var indices = _device.Allocate<int>(rows, MemoryUse.Selection);
-                using var own = _device.Allocate<float>(rows.Length * x.RowLength, MemoryUse.Selection);
-                var ownRows = own.View.Reshape(rows.Length, x.RowLength);
-                _device.Kernels.GatherRows(x, indices.View, ownRows);
-                var run = FacilityLocation.Maximize(ownRows, _selector.Options.Metric, part.Budget, ref _distance, ref _greedy);
-                picks.AddRange(run.Picks.Select(p => rows[p]));
-                gains.AddRange(run.Gains);
-            }
-            long start = Stopwatch.GetTimestamp();
-            var graph = NeighbourGraph.Build(x, _selector.Options.Metric, choice.Neighbours, cancellation);
-            var result = SparseFacilityLocation.Evaluate(x, _selector.Options.Metric, graph, [.. picks], [.. gains], cancellation);
-            _distance += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-            return result;
-        }
-
-        private int[] NonFinite(SelectionPlan plan)
-        {
-            if (plan.Candidates.Count == 0)
-            {
-                return [];
-            }
-            using var flags = _device.Allocate<int>(plan.Candidates.Count, MemoryUse.Selection);
-            _device.Kernels.RowsFinite(_features, flags.View);
-            int[] finite = _device.Download(flags.View);
-            return [.. plan.Candidates.Where((_, r) => finite[r] == 0)];
-        }
-
-        private void Timed(ref double milliseconds, Action work)
-        {
-            long start = Stopwatch.GetTimestamp();
-            work();
-            _device.Synchronize();
-            milliseconds += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            _scratch.Release();
+            throw;
         }
     }
+
+    /// <summary>Gives back what a selector with a workspace kept; others keep nothing.</summary>
+    public void Dispose() => _scratch.Dispose();
 }

@@ -9,7 +9,9 @@ namespace NativeEngine.Selection;
 /// <param name="Owners">For every row the position in picks that represents it.</param>
 /// <param name="Objective">Sum of the gains = F(picks).</param>
 /// <param name="UpperBound">No set of this size has a larger F.</param>
-internal sealed record FacilityLocationResult(int[] Picks, double[] Gains, int[] Owners, double Objective, double UpperBound);
+/// <param name="Screening">What a lower precision did, if one was asked for and had anything to do.</param>
+internal readonly record struct FacilityLocationResult(
+    ArraySegment<int> Picks, ArraySegment<double> Gains, ArraySegment<int> Owners, double Objective, double UpperBound, SelectionScreening? Screening = null);
 
 /// <summary>
 /// Step H: exact greedy maximisation of F(A) = sum over i of max(0, max over j in A of S[i,j]). Needs 4 n^2 bytes for S. Cost: n^2 h / 2 terms for
@@ -17,22 +19,30 @@ internal sealed record FacilityLocationResult(int[] Picks, double[] Gains, int[]
 /// </summary>
 internal static class FacilityLocation
 {
-    /// <summary>Selects k rows of x [n,h]. Adds milliseconds to distance and greedy. Errors: WillNotFit for S; Numerical when distances overflow.</summary>
-    public static FacilityLocationResult Maximize(Tensor<float> x, DistanceMetric metric, int k, ref double distanceTime, ref double greedyTime)
+    /// <summary>
+    /// Selects k rows of x [n,h]. Adds milliseconds to distance and greedy. With scratch of the caller's the result lies in its arrays, valid until they are used again.
+    /// Errors: WillNotFit for S; Numerical when distances overflow.
+    /// </summary>
+    public static FacilityLocationResult Maximize(
+        Tensor<float> x, DistanceMetric metric, int k, ref double distanceTime, ref double greedyTime, SelectionScratch? scratch = null)
     {
         var device = x.Buffer.Device;
-        long n = x.Rows;
-        using var matrix = device.Allocate<float>((n * n) + 1, MemoryUse.Selection);
-        using var ints = device.Allocate<int>(n + k, MemoryUse.Selection);
-        using var doubles = device.Allocate<double>(n + k, MemoryUse.Selection);
-        var similarity = new Tensor<float>(matrix, 0, new Shape(n, n));
-        var largest = new Tensor<float>(matrix, n * n, new Shape(1));
-        var (picks, owners) = (ints.View.Slice(0, k), ints.View.Slice(k, n));
-        var (gains, remaining) = (doubles.View.Slice(0, k), doubles.View.Slice(k, n));
+        using var own = scratch is null ? new SelectionScratch(device) : null;
+        scratch ??= own!;
+        using var scope = scratch.Floats.Open();
+        int n = checked((int)x.Rows);
+        var matrix = scratch.Floats.Floats(((long)n * n) + 1);
+        var similarity = matrix.Slice(0, (long)n * n).Reshape(n, n);
+        var largest = matrix.Slice((long)n * n, 1);
+        var ints = scratch.Ints(SelectionScratch.Use.Greedy, n + k);
+        var doubles = scratch.Doubles(n + k);
+        var (picks, owners) = (ints.Slice(0, k), ints.Slice(k, n));
+        var (gains, remaining) = (doubles.Slice(0, k), doubles.Slice(k, n));
 
         long start = Stopwatch.GetTimestamp();
         device.Kernels.Similarity(x, metric, similarity, largest);
-        float c = device.Download(largest)[0];
+        float c = 0;
+        device.Download(largest, new Span<float>(ref c));
         distanceTime += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         if (!float.IsFinite(c))
         {
@@ -42,8 +52,19 @@ internal static class FacilityLocation
 
         start = Stopwatch.GetTimestamp();
         device.Kernels.FacilityLocation(similarity, picks, gains, owners, remaining);
-        double[] gain = device.Download(gains), rest = device.Download(remaining);
-        var result = new FacilityLocationResult(device.Download(picks), gain, device.Download(owners), gain.Sum(), UpperBound(gain, rest, n * (double)c));
+        device.Download(picks, GrownArray.Of(ref scratch.Picks, k));
+        device.Download(owners, GrownArray.Of(ref scratch.Owners, n));
+        var gain = GrownArray.Of(ref scratch.Gains, k);
+        var rest = GrownArray.Of(ref scratch.Remaining, n);
+        device.Download(gains, gain);
+        device.Download(remaining, rest);
+        double objective = 0;
+        foreach (double value in gain)
+        {
+            objective += value;
+        }
+        var result = new FacilityLocationResult(
+            new(scratch.Picks, 0, k), new(scratch.Gains, 0, k), new(scratch.Owners, 0, n), objective, UpperBound(gain, rest, n * (double)c));
         greedyTime += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         return result;
     }
@@ -52,7 +73,8 @@ internal static class FacilityLocation
     /// The least of: F(A) + the k largest gains that remain (submodularity); F(A_t) + k times the next gain for every prefix A_t of the greedy
     /// (which makes the ratio at least 1 - 1/e, Nemhauser et al. 1978); and n C, every row at its most similar.
     /// </summary>
-    public static double UpperBound(ReadOnlySpan<double> gains, ReadOnlySpan<double> remaining, double trivial)
+    /// <remarks>Sorts remaining.</remarks>
+    public static double UpperBound(ReadOnlySpan<double> gains, Span<double> remaining, double trivial)
     {
         double objective = 0, bound = trivial;
         foreach (double gain in gains)
@@ -60,8 +82,12 @@ internal static class FacilityLocation
             bound = Math.Min(bound, objective + (gains.Length * gain));
             objective += gain;
         }
-        double[] largest = remaining.ToArray();
-        Array.Sort(largest, (a, b) => b.CompareTo(a));
-        return Math.Max(objective, Math.Min(bound, objective + largest.AsSpan(0, gains.Length).ToArray().Sum()));
+        remaining.Sort();
+        double most = 0;
+        for (int i = 1; i <= gains.Length; i++)
+        {
+            most += remaining[^i];
+        }
+        return Math.Max(objective, Math.Min(bound, objective + most));
     }
 }

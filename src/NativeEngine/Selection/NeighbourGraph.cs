@@ -38,11 +38,37 @@ internal sealed class NeighbourGraph
     /// <summary>A graph whose lists were made elsewhere.</summary>
     public static NeighbourGraph Of(int n, int t, float[] distances, int[] neighbours, float[] self, float c) => new(n, t, distances, neighbours, self, c);
 
-    /// <summary>Passes over all pairs of rows of x [n,h], n at least 2. Errors: WillNotFit; Numerical when distances overflow.</summary>
-    public static NeighbourGraph Build(Tensor<float> x, DistanceMetric metric, int width, CancellationToken cancellation = default)
+    /// <summary>What a lower precision did; null with float32.</summary>
+    public SelectionScreening? Screening { get; private init; }
+
+    /// <summary>
+    /// Passes over all pairs of rows of x [n,h], n at least 2, in float32 or, where the options ask for it, in integers first: the lists have the same bits.
+    /// Errors: WillNotFit; Numerical when distances overflow.
+    /// </summary>
+    public static NeighbourGraph Build(Tensor<float> x, SelectionOptions options, int width, CancellationToken cancellation = default)
+    {
+        int n = checked((int)x.Rows), t = Math.Clamp(width, 1, n - 1);
+        if (options.Precision == SelectionPrecision.Fp32)
+        {
+            return Exact(x, options.Metric, t, null, cancellation);
+        }
+        if (options.WhyNotScreened(n) is { } why)
+        {
+            return Exact(x, options.Metric, t, new SelectionScreening(options.Precision, 0, 0, n, why), cancellation);
+        }
+        var found = ScreenedNeighbours.Find(x, t, options.Precision, cancellation, out var screening);
+        if (found is null)
+        {
+            return Exact(x, options.Metric, t, screening, cancellation);
+        }
+        RequireFinite(found.Largest, n);
+        return new NeighbourGraph(n, t, found.Nearest, found.Neighbours, new float[n], found.Largest) { Screening = screening };
+    }
+
+    private static NeighbourGraph Exact(Tensor<float> x, DistanceMetric metric, int t, SelectionScreening? screening, CancellationToken cancellation)
     {
         var device = x.Buffer.Device;
-        int n = checked((int)x.Rows), t = Math.Clamp(width, 1, n - 1);
+        int n = checked((int)x.Rows);
         long rows = BlockRows(n);
         using var block = device.Allocate<float>(rows * rows, MemoryUse.Selection);
         using var largest = device.Allocate<float>(1, MemoryUse.Selection);
@@ -77,13 +103,20 @@ internal sealed class NeighbourGraph
                 }
             }
         }
+        RequireFinite(c, n);
+        return new NeighbourGraph(n, t, device.Download(nearest.View), device.Download(neighbours.View), self, metric == DistanceMetric.Cosine ? 0 : c)
+        {
+            Screening = screening,
+        };
+    }
+
+    private static void RequireFinite(float c, int n)
+    {
         if (!float.IsFinite(c))
         {
             throw new EngineException(
                 ErrorKind.Numerical, $"the largest distance of {n} features is {c}: their sums leave the range of float32", "scale the features down");
         }
-        return new NeighbourGraph(
-            n, t, device.Download(nearest.View), device.Download(neighbours.View), self, metric == DistanceMetric.Cosine ? 0 : c);
     }
 
     /// <summary>Largest distance at which a neighbour of row i is certain to be in its list, at most C: beyond it nothing counts.</summary>

@@ -10,17 +10,45 @@ public static class RandomSelector
     /// </summary>
     public static SelectionResult Composition(SelectionPlan plan)
     {
-        var random = new SelectionRandom(plan.Options.Seed, plan.Step);
-        var result = new ResultBuilder(plan);
-        foreach (var group in plan.Groups.Where(g => !g.Kept && g.Budget > 0))
+        var indices = new List<int>();
+        int[] order = [];
+        Composition(plan, indices, ref order);
+        int[] owners = new int[plan.PoolSize];
+        Array.Fill(owners, -1);
+        foreach (int i in indices)
         {
-            int[] picks = random.Sample(SelectionRandom.Use.Composition, group.Source, group.Members.Count, group.Budget);
-            result.AddWhole(picks.Select(i => group.Members[i]));
+            owners[i] = i;
         }
-        return result.Build(new SelectionTiming(0, 0, 0, 0, 0), certified: false);
+        return SelectionResult.Of(plan, indices, Enumerable.Repeat(1, indices.Count), Enumerable.Repeat<double?>(null, indices.Count), owners);
     }
 
     /// <summary>Budget examples of the pool, every subset equally likely: nothing kept, no quotas; ascending. Weights are 1.</summary>
     public static SelectionResult Uniform(SelectionOptions options, ReadOnlySpan<int> sources, long step) =>
-        Composition(SelectionPlan.Create(options with { KeptSources = [], Quota = QuotaRule.None }, sources, step));
+        Composition(SelectionPlan.Create(Alike(options), sources, step));
+
+    /// <summary>The options of a plan whose <see cref="Composition(SelectionPlan)"/> is uniform over all examples.</summary>
+    internal static SelectionOptions Alike(SelectionOptions options) => options with { KeptSources = [], Quota = QuotaRule.None };
+
+    /// <summary>The positions alone, in memory of the caller's.</summary>
+    internal static void Composition(SelectionPlan plan, List<int> indices, ref int[] order)
+    {
+        var random = new SelectionRandom(plan.Options.Seed, plan.Step);
+        indices.Clear();
+        indices.AddRange(plan.KeptList);
+        foreach (var group in plan.GroupList)
+        {
+            if (group.Kept || group.Budget == 0)
+            {
+                continue;
+            }
+            var picks = GrownArray.Of(ref order, group.Members.Count);
+            random.Order(SelectionRandom.Use.Composition, group.Source, picks, group.Budget);
+            picks = picks[..group.Budget];
+            picks.Sort();
+            foreach (int i in picks)
+            {
+                indices.Add(group.Members[i]);
+            }
+        }
+    }
 }

@@ -37,7 +37,7 @@ internal sealed class ResultBuilder
     public void AddPicks(SelectionGroup group, FacilityLocationResult run, SelectionChoice choice)
     {
         int first = _indices.Count;
-        for (int t = 0; t < run.Picks.Length; t++)
+        for (int t = 0; t < run.Picks.Count; t++)
         {
             _indices.Add(group.Members[run.Picks[t]]);
             _weights.Add(0);

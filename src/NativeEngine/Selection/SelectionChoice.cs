@@ -17,29 +17,41 @@ public sealed record SelectionChoice(SelectionAlgorithm Algorithm, int Neighbour
     /// </summary>
     public static SelectionChoice For(SelectionOptions options, int n, int k)
     {
+        var choice = Decide(options, n, k);
+        string reason = options.Algorithm != SelectionAlgorithm.Auto ? "asked for"
+            : n <= options.ExactLimit ? $"a matrix of {n} x {n} fits"
+            : choice.Algorithm == SelectionAlgorithm.Sparse
+                ? $"a matrix of {n} x {n} exceeds the {options.ExactLimit} rows that may have one, {choice.Neighbours} neighbours of each do not"
+            : $"a matrix of {n} x {n} exceeds the {options.ExactLimit} rows that may have one, and {k} picks are too few for lists of neighbours";
+        bool onePart = choice.Algorithm == SelectionAlgorithm.Exact
+            && (options.Algorithm == SelectionAlgorithm.Partitioned || (options.Algorithm == SelectionAlgorithm.Auto && n > options.ExactLimit));
+        return new(choice.Algorithm, choice.Neighbours, choice.Parts, onePart ? reason + ", and one part is all of it" : reason);
+    }
+
+    /// <summary>The choice without its reason.</summary>
+    internal static SelectionDecision Decide(SelectionOptions options, int n, int k)
+    {
         long wanted = k == 0 ? 0 : Math.Max(FewestNeighbours, 8L * n / k);
         int neighbours = Math.Max(1, options.Neighbours > 0 ? options.Neighbours : (int)Math.Min(wanted, MostNeighbours));
         return options.Algorithm switch
         {
-            SelectionAlgorithm.Exact => new(SelectionAlgorithm.Exact, 0, 1, "asked for"),
-            SelectionAlgorithm.Sparse => new(SelectionAlgorithm.Sparse, neighbours, 1, "asked for"),
-            SelectionAlgorithm.Stochastic => new(SelectionAlgorithm.Stochastic, neighbours, 1, "asked for"),
-            SelectionAlgorithm.Partitioned => Parted("asked for"),
-            _ when n <= options.ExactLimit => new(SelectionAlgorithm.Exact, 0, 1, $"a matrix of {n} x {n} fits"),
-            _ when wanted <= MostNeighbours || k / 2 < (n + options.ExactLimit - 1) / Math.Max(1, options.ExactLimit) => new(
-                SelectionAlgorithm.Sparse, neighbours, 1,
-                $"a matrix of {n} x {n} exceeds the {options.ExactLimit} rows that may have one, {neighbours} neighbours of each do not"),
-            _ => Parted($"a matrix of {n} x {n} exceeds the {options.ExactLimit} rows that may have one, and {k} picks are too few for lists of neighbours"),
+            SelectionAlgorithm.Exact => new(SelectionAlgorithm.Exact, 0, 1),
+            SelectionAlgorithm.Sparse or SelectionAlgorithm.Stochastic => new(options.Algorithm, neighbours, 1),
+            SelectionAlgorithm.Partitioned => Parted(),
+            _ when n <= options.ExactLimit => new(SelectionAlgorithm.Exact, 0, 1),
+            _ when wanted <= MostNeighbours || k / 2 < (n + options.ExactLimit - 1) / Math.Max(1, options.ExactLimit) => new(SelectionAlgorithm.Sparse, neighbours, 1),
+            _ => Parted(),
         };
 
-        SelectionChoice Parted(string reason)
+        SelectionDecision Parted()
         {
             int size = Math.Min(options.PartSize, options.ExactLimit);
             int parts = options.Parts > 0 ? options.Parts : (n + size - 1) / Math.Max(1, size);
             parts = Math.Clamp(parts, 1, Math.Max(1, k / 2));
-            return parts == 1
-                ? new(SelectionAlgorithm.Exact, 0, 1, reason + ", and one part is all of it")
-                : new(SelectionAlgorithm.Partitioned, FewestNeighbours, parts, reason);
+            return parts == 1 ? new(SelectionAlgorithm.Exact, 0, 1) : new(SelectionAlgorithm.Partitioned, FewestNeighbours, parts);
         }
     }
 }
+
+/// <summary>A <see cref="SelectionChoice"/> without its reason.</summary>
+internal readonly record struct SelectionDecision(SelectionAlgorithm Algorithm, int Neighbours, int Parts);

@@ -57,6 +57,9 @@ public sealed record SelectionDocument
     /// <summary>How the largest source was selected, and why; null where nothing was chosen by the objective.</summary>
     public SelectionChoice? Choice { get; init; }
 
+    /// <inheritdoc cref="SelectionResult.Screening"/>
+    public SelectionScreening? Screening { get; init; }
+
     /// <summary>How rows were compared.</summary>
     public required DistanceMetric Metric { get; init; }
 
@@ -122,6 +125,7 @@ public sealed record SelectionDocument
             State = state,
             Timing = result.Timing,
             Choice = result.Choice,
+            Screening = result.Screening,
         };
     }
 
@@ -196,6 +200,17 @@ public sealed record SelectionDocument
             Numbers(json, "parts", Parts);
         }
         WriteChoice(json, Choice);
+        if (Screening is { } screening)
+        {
+            json.WriteStartObject("screening");
+            json.WriteString("precision", screening.Precision.ToString().ToLowerInvariant());
+            json.WriteNumber("screened_pairs", screening.Screened);
+            json.WriteNumber("rescored_pairs", screening.Rescored);
+            json.WriteNumber("float32_rows", screening.Rows);
+            json.WriteBoolean("picks_as_fp32", true);
+            json.WriteString("note", screening.Note);
+            json.WriteEndObject();
+        }
         json.WriteStartObject("options");
         json.WriteString("algorithm", NameOf(Choice?.Algorithm ?? SelectionAlgorithm.Exact));
         json.WriteString("metric", Metric.ToString().ToLowerInvariant());

@@ -1,3 +1,4 @@
+using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 
 namespace NativeEngine.Selection;
@@ -42,8 +43,8 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
             var (own, beside) = choice.Algorithm switch
             {
                 SelectionAlgorithm.Exact => Matrix(n, k),
-                SelectionAlgorithm.Partitioned => Parts(parts, n, columns, choice),
-                _ => Lists(n, choice.Neighbours),
+                SelectionAlgorithm.Partitioned => Parts(parts, n, columns, choice, plan.Options),
+                _ => Lists(n, columns, choice.Neighbours, plan.Options),
             };
             long packed = CpuDevice.SimilarityScratch(n, columns, threads);
             device = Math.Max(device, fixedBytes + own);
@@ -74,18 +75,26 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
 
     private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), n * 60);
 
-    private static (long Device, long Beside) Lists(long n, long neighbours)
+    private static (long Device, long Beside) Lists(long n, long columns, int neighbours, SelectionOptions options)
     {
         long t = Math.Min(neighbours, n - 1), lists = n * t * 8, block = NeighbourGraph.BlockRows(n);
         long pass = (block * block * sizeof(float)) + lists;
+        if (options.Precision != SelectionPrecision.Fp32 && options.WhyNotScreened(n) is null)
+        {
+            // Rounded rows and wider lists on the device, the exact lists on the host from the start.
+            var type = options.Precision == SelectionPrecision.Int8 ? ScreenType.Int8 : ScreenType.Int16;
+            long screened = (block * block * sizeof(float)) + (n * ScreenedNeighbours.Width(n, (int)t, type) * 8) + ScreenedRows.Bytes(n, columns, type);
+            return (screened, Math.Max(lists, (2 * lists) + (n * 60) - screened));
+        }
         // The lists are copied to the host while the device has them; then they are turned around, without the device.
         long peak = Math.Max(pass + lists, lists + ReverseLists.Bytes(n, t) + (n * 60));
         return (pass, peak - pass);
     }
 
-    private static (long Device, long Beside) Parts(IEnumerable<SelectionGroup> parts, long n, long columns, SelectionChoice choice)
+    private static (long Device, long Beside) Parts(
+        IEnumerable<SelectionGroup> parts, long n, long columns, SelectionChoice choice, SelectionOptions options)
     {
-        var (pass, beside) = Lists(n, choice.Neighbours);
+        var (pass, beside) = Lists(n, columns, choice.Neighbours, options);
         var largest = parts.MaxBy(p => p.Members.Count)!;
         long size = largest.Members.Count, one = Matrix(size, largest.Budget).Device + (size * ((columns * sizeof(float)) + sizeof(int)));
         // The C library keeps freed blocks of up to 32 MiB: each part's rows come out of what it keeps, and stay.

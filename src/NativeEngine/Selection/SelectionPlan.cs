@@ -11,7 +11,7 @@ public sealed record DroppedExample(int Index, string Reason);
 /// <param name="Budget">How many are selected; at most the number of members.</param>
 /// <param name="Kept">Whether the source is kept: its members are taken in pool order as far as the budget goes.</param>
 /// <param name="Part">Number of the part, where a source is partitioned; else 0.</param>
-public sealed record SelectionGroup(int Source, IReadOnlyList<int> Members, int Budget, bool Kept, int Part = 0);
+public readonly record struct SelectionGroup(int Source, IReadOnlyList<int> Members, int Budget, bool Kept, int Part = 0);
 
 /// <summary>
 /// What is known of a selection before any feature is: which examples are kept, which compete, and each source's quota (steps D and G). Only
@@ -25,37 +25,48 @@ public sealed class SelectionPlan
     /// <summary>The reason given for a feature with NaN or infinity.</summary>
     public const string NonFinite = "non-finite feature";
 
-    private SelectionPlan(
-        SelectionOptions options, int poolSize, long step, IReadOnlyList<int> kept, IReadOnlyList<SelectionGroup> groups,
-        IReadOnlyList<DroppedExample> dropped)
+    private readonly List<int> _ids = [], _kept = [], _candidates = [];
+    private readonly List<bool> _idKept = [];
+    private readonly List<SelectionGroup> _groups = [], _open = [];
+    private readonly List<DroppedExample> _dropped = [];
+    private readonly Stack<List<int>> _spare = [];
+    private readonly List<List<int>> _members = [];
+    private int[] _sizes = [], _counts = [];
+
+    /// <summary>An empty plan, for <see cref="Fill"/>.</summary>
+    internal SelectionPlan()
     {
-        (Options, PoolSize, Step, Kept, Groups, Dropped) = (options, poolSize, step, kept, groups, dropped);
-        Candidates = [.. groups.Where(g => !g.Kept && g.Budget > 0).SelectMany(g => g.Members).Order()];
     }
 
     /// <summary>The options it was made with.</summary>
-    public SelectionOptions Options { get; }
+    public SelectionOptions Options { get; private set; } = null!;
 
     /// <summary>Examples in the pool.</summary>
-    public int PoolSize { get; }
+    public int PoolSize { get; private set; }
 
     /// <summary>Optimizer steps already done; it keys the random choices and the bias corrections.</summary>
-    public long Step { get; }
+    public long Step { get; private set; }
 
     /// <summary>Pool positions of kept examples that are trained, ascending; at most the budget.</summary>
-    public IReadOnlyList<int> Kept { get; }
+    public IReadOnlyList<int> Kept => _kept;
 
     /// <summary>
     /// Every source of the pool, ascending; with <see cref="QuotaRule.None"/> the kept ones and one group of the others. A partitioned source is
     /// several groups in a row.
     /// </summary>
-    public IReadOnlyList<SelectionGroup> Groups { get; }
+    public IReadOnlyList<SelectionGroup> Groups => _groups;
 
     /// <summary>Examples that were excluded.</summary>
-    public IReadOnlyList<DroppedExample> Dropped { get; }
+    public IReadOnlyList<DroppedExample> Dropped => _dropped;
 
     /// <summary>Pool positions that need features, ascending: row r of the features given to a selector is example Candidates[r].</summary>
-    public IReadOnlyList<int> Candidates { get; }
+    public IReadOnlyList<int> Candidates => _candidates;
+
+    internal List<int> KeptList => _kept;
+
+    internal List<int> CandidateList => _candidates;
+
+    internal List<SelectionGroup> GroupList => _groups;
 
     /// <summary>
     /// Plans one step. Examples of kept sources are taken up to the budget B (beyond it by <see cref="SelectionOptions.Overflow"/>); the rest,
@@ -68,42 +79,65 @@ public sealed class SelectionPlan
     public static SelectionPlan Create(SelectionOptions options, ReadOnlySpan<int> sources, long step, params IReadOnlyCollection<int> nonFinite)
     {
         options.Validate();
-        var keptSources = options.KeptSources.ToHashSet();
-        var bad = nonFinite.ToHashSet();
-        var members = new SortedDictionary<int, List<int>>();
-        var dropped = new List<DroppedExample>();
+        var plan = new SelectionPlan();
+        plan.Fill(options, sources, step, nonFinite);
+        return plan;
+    }
+
+    /// <summary>Makes this the plan of another step, in the memory it has.</summary>
+    internal void Fill(SelectionOptions options, ReadOnlySpan<int> sources, long step, IReadOnlyCollection<int>? nonFinite = null)
+    {
+        (Options, PoolSize, Step) = (options, sources.Length, step);
+        Clear();
+        var bad = nonFinite is { Count: > 0 } ? nonFinite.ToHashSet() : null;
         for (int i = 0; i < sources.Length; i++)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(sources[i], nameof(sources));
-            if (bad.Contains(i) && !keptSources.Contains(sources[i]))
+            int at = _ids.BinarySearch(sources[i]);
+            bool kept = at >= 0 ? _idKept[at] : options.KeptSources.Contains(sources[i]);
+            if (!kept && bad is not null && bad.Contains(i))
             {
-                dropped.Add(new DroppedExample(i, NonFinite));
+                _dropped.Add(new DroppedExample(i, NonFinite));
                 continue;
             }
-            if (!members.TryGetValue(sources[i], out var list))
+            if (at < 0)
             {
-                members[sources[i]] = list = [];
+                at = ~at;
+                _ids.Insert(at, sources[i]);
+                _idKept.Insert(at, kept);
+                _members.Insert(at, Members());
             }
-            list.Add(i);
+            _members[at].Add(i);
+            if (kept)
+            {
+                _kept.Add(i);
+            }
         }
-        int[] kept = [.. members.Where(m => keptSources.Contains(m.Key)).SelectMany(m => m.Value).Order()];
-        if (kept.Length > options.Budget)
+        if (_kept.Count > options.Budget)
         {
-            var random = new SelectionRandom(options.Seed, step);
-            kept = options.Overflow == OverflowPolicy.First
-                ? kept[..options.Budget]
-                : Array.ConvertAll(random.Sample(SelectionRandom.Use.Overflow, 0, kept.Length, options.Budget), i => kept[i]);
+            Overflow();
         }
-        var taken = kept.ToHashSet();
-        var groups = new List<SelectionGroup>();
-        var open = new List<SelectionGroup>();
-        foreach (var (source, list) in members)
+        for (int s = 0; s < _ids.Count; s++)
         {
-            bool isKept = keptSources.Contains(source);
-            (isKept ? groups : open).Add(new SelectionGroup(source, list, isKept ? list.Count(taken.Contains) : 0, isKept));
+            if (!_idKept[s])
+            {
+                _open.Add(new SelectionGroup(_ids[s], _members[s], 0, false));
+            }
         }
-        groups.AddRange(Share(options, step, open, options.Budget - kept.Length));
-        return new SelectionPlan(options, sources.Length, step, kept, [.. groups.OrderBy(g => g.Source)], dropped);
+        Share(options.Budget - _kept.Count);
+        for (int s = 0; s < _ids.Count; s++)
+        {
+            if (_idKept[s])
+            {
+                int taken = 0;
+                foreach (int position in _members[s])
+                {
+                    taken += _kept.BinarySearch(position) >= 0 ? 1 : 0;
+                }
+                Insert(new SelectionGroup(_ids[s], _members[s], taken, true));
+            }
+        }
+        FindCandidates();
     }
 
     /// <summary>
@@ -113,40 +147,134 @@ public sealed class SelectionPlan
     public SelectionPlan Without(IReadOnlyCollection<int> positions)
     {
         var bad = positions.ToHashSet();
-        var open = Groups.Where(g => !g.Kept && g.Budget > 0).GroupBy(g => g.Source)
+        var plan = new SelectionPlan { Options = Options, PoolSize = PoolSize, Step = Step };
+        plan._kept.AddRange(_kept);
+        plan._open.AddRange(Groups.Where(g => !g.Kept && g.Budget > 0).GroupBy(g => g.Source)
             .Select(parts => parts.First() with { Members = [.. parts.SelectMany(g => g.Members).Where(i => !bad.Contains(i)).Order()], Part = 0 })
-            .Where(g => g.Members.Count > 0);
-        var others = Groups.Where(g => g.Kept || g.Budget == 0);
-        var groups = others.Concat(Share(Options, Step, [.. open], Options.Budget - Kept.Count)).OrderBy(g => g.Source);
-        var dropped = Dropped.Concat(bad.Select(i => new DroppedExample(i, NonFinite))).OrderBy(d => d.Index);
-        return new SelectionPlan(Options, PoolSize, Step, Kept, [.. groups], [.. dropped]);
-    }
-
-    private static IEnumerable<SelectionGroup> Share(SelectionOptions options, long step, IReadOnlyList<SelectionGroup> open, int budget)
-    {
-        int[] sizes = [.. open.Select(g => g.Members.Count)];
-        budget = Math.Min(budget, sizes.Sum());
-        if (options.Quota == QuotaRule.None)
+            .Where(g => g.Members.Count > 0));
+        plan._dropped.AddRange(Dropped.Concat(bad.Select(i => new DroppedExample(i, NonFinite))).OrderBy(d => d.Index));
+        plan.Share(Options.Budget - _kept.Count);
+        foreach (var group in Groups.Where(g => g.Kept || g.Budget == 0))
         {
-            return open.Count == 0 ? [] : Parts(options, step, new SelectionGroup(AllSources, [.. open.SelectMany(g => g.Members).Order()], budget, false));
+            plan.Insert(group);
         }
-        var random = new SelectionRandom(options.Seed, step).Derived(SelectionRandom.Use.Quota);
-        int[] counts = SourceBudget.Share(sizes, budget, options.Quota, options.Rounding, random);
-        return open.SelectMany((g, q) => Parts(options, step, g with { Budget = counts[q] }));
+        plan.FindCandidates();
+        return plan;
     }
 
-    /// <summary>A source cut into random parts of nearly equal size that share its quota, where the options ask for it.</summary>
-    private static IEnumerable<SelectionGroup> Parts(SelectionOptions options, long step, SelectionGroup group)
+    private void Clear()
+    {
+        foreach (var members in _members)
+        {
+            members.Clear();
+            _spare.Push(members);
+        }
+        _members.Clear();
+        _ids.Clear();
+        _idKept.Clear();
+        _kept.Clear();
+        _candidates.Clear();
+        _groups.Clear();
+        _open.Clear();
+        _dropped.Clear();
+    }
+
+    private List<int> Members() => _spare.TryPop(out var members) ? members : [];
+
+    /// <summary>Kept examples beyond the budget are left out.</summary>
+    private void Overflow()
+    {
+        if (Options.Overflow == OverflowPolicy.Random)
+        {
+            int[] sample = new SelectionRandom(Options.Seed, Step).Sample(SelectionRandom.Use.Overflow, 0, _kept.Count, Options.Budget);
+            for (int i = 0; i < sample.Length; i++)
+            {
+                _kept[i] = _kept[sample[i]];
+            }
+        }
+        _kept.RemoveRange(Options.Budget, _kept.Count - Options.Budget);
+    }
+
+    /// <summary>Shares a budget among the open groups and adds them, in order.</summary>
+    private void Share(int budget)
+    {
+        var sizes = GrownArray.Of(ref _sizes, _open.Count);
+        int total = 0;
+        for (int q = 0; q < sizes.Length; q++)
+        {
+            total += sizes[q] = _open[q].Members.Count;
+        }
+        budget = Math.Min(budget, total);
+        if (Options.Quota == QuotaRule.None)
+        {
+            if (_open.Count > 0)
+            {
+                var all = Members();
+                _members.Add(all);
+                foreach (var group in _open)
+                {
+                    for (int i = 0; i < group.Members.Count; i++)
+                    {
+                        all.Add(group.Members[i]);
+                    }
+                }
+                all.Sort();
+                AddParts(new SelectionGroup(AllSources, all, budget, false));
+            }
+            return;
+        }
+        var counts = GrownArray.Of(ref _counts, _open.Count);
+        SourceBudget.Share(sizes, budget, Options.Quota, Options.Rounding, new SelectionRandom(Options.Seed, Step).Derived(SelectionRandom.Use.Quota), counts);
+        for (int q = 0; q < counts.Length; q++)
+        {
+            AddParts(_open[q] with { Budget = counts[q] });
+        }
+    }
+
+    /// <summary>A source, cut into random parts of nearly equal size that share its quota where the options ask for it.</summary>
+    private void AddParts(SelectionGroup group)
     {
         int n = group.Members.Count;
-        int parts = SelectionChoice.For(options, n, group.Budget).Parts;
+        int parts = SelectionChoice.Decide(Options, n, group.Budget).Parts;
         if (parts == 1 || group.Budget == 0 || group.Budget == n)
         {
-            return [group];
+            _groups.Add(group);
         }
-        int[] order = new SelectionRandom(options.Seed, step).Order(SelectionRandom.Use.Parts, group.Source, n);
+        else
+        {
+            Cut(group, parts);
+        }
+    }
+
+    private void Cut(SelectionGroup group, int parts)
+    {
+        int n = group.Members.Count;
+        int[] order = new SelectionRandom(Options.Seed, Step).Order(SelectionRandom.Use.Parts, group.Source, n);
         int[][] members = [.. Enumerable.Range(0, parts).Select(p => order[(int)((long)n * p / parts)..(int)((long)n * (p + 1) / parts)])];
         int[] counts = SourceBudget.Share(Array.ConvertAll(members, m => m.Length), group.Budget);
-        return members.Select((m, p) => group with { Members = [.. m.Order().Select(i => group.Members[i])], Budget = counts[p], Part = p });
+        _groups.AddRange(members.Select((m, p) => group with { Members = [.. m.Order().Select(i => group.Members[i])], Budget = counts[p], Part = p }));
+    }
+
+    /// <summary>Adds a group where its source's id belongs.</summary>
+    private void Insert(SelectionGroup group)
+    {
+        int at = _groups.Count;
+        while (at > 0 && _groups[at - 1].Source > group.Source)
+        {
+            at--;
+        }
+        _groups.Insert(at, group);
+    }
+
+    private void FindCandidates()
+    {
+        foreach (var group in _groups)
+        {
+            for (int i = 0; !group.Kept && group.Budget > 0 && i < group.Members.Count; i++)
+            {
+                _candidates.Add(group.Members[i]);
+            }
+        }
+        _candidates.Sort();
     }
 }

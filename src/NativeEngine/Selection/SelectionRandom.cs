@@ -35,16 +35,22 @@ internal readonly struct SelectionRandom(ulong seed, long step)
     public int[] Order(Use use, int group, int total, int count = int.MaxValue)
     {
         var order = new int[total];
-        for (int i = 0; i < total; i++)
+        Order(use, group, order.AsSpan(), count);
+        return order;
+    }
+
+    /// <summary>The same into memory of the caller's.</summary>
+    public void Order(Use use, int group, Span<int> order, int count = int.MaxValue)
+    {
+        for (int i = 0; i < order.Length; i++)
         {
             order[i] = i;
         }
-        for (int i = 0; i < Math.Min(count, total); i++)
+        for (int i = 0; i < Math.Min(count, order.Length); i++)
         {
-            int j = i + (int)_random.Below(Index(use, group, i), total - i);
+            int j = i + (int)_random.Below(Index(use, group, i), order.Length - i);
             (order[i], order[j]) = (order[j], order[i]);
         }
-        return order;
     }
 
     private static ulong Index(Use use, int group, int index) => ((ulong)use << 60) | ((ulong)((uint)(group + 1) & 0x0FFF_FFFF) << 32) | (uint)index;

@@ -57,6 +57,46 @@ public sealed record SelectionResult
     /// <summary>How the largest source was selected, and why; null where nothing was chosen by the objective.</summary>
     public SelectionChoice? Choice { get; init; }
 
+    /// <summary>What a lower precision did for the picks, which are float32's; null where none was asked for.</summary>
+    public SelectionScreening? Screening { get; init; }
+
     /// <summary>Where the time went.</summary>
     public required SelectionTiming Timing { get; init; }
+
+    /// <summary>What a run came to, as a document of its own.</summary>
+    internal static SelectionResult Of(SelectionRun run)
+    {
+        var largest = run.Greedy.Count == 0
+            ? null
+            : run.Greedy.Select(g => SelectionChoice.For(run.Plan.Options, g.Size, g.Budget)).MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours, c.Parts));
+        return Of(run.Plan, run.Indices, run.Weights, run.Gains, run.Owners.ToArray()) with
+        {
+            Objective = run.Objective,
+            Sources = [.. Shares(run.Plan).Select(share => run.Greedy.FirstOrDefault(g => g.Source == share.Source) is { Size: > 0 } greedy
+                ? share with { Objective = greedy.Objective, Algorithm = greedy.Algorithm }
+                : share)],
+            Certificate = new SelectionCertificate(run.UpperBound, run.UpperBound == 0 ? 1 : run.Objective / run.UpperBound),
+            Timing = run.Timing,
+            Choice = largest,
+            Screening = SelectionScreening.Sum(run.Plan.Options.Precision, run.Greedy),
+        };
+    }
+
+    /// <summary>A selection without an objective.</summary>
+    internal static SelectionResult Of(
+        SelectionPlan plan, IEnumerable<int> indices, IEnumerable<int> weights, IEnumerable<double?> gains, IReadOnlyList<int> owners) => new()
+        {
+            Indices = [.. indices],
+            Weights = [.. weights],
+            Gains = [.. gains],
+            Objective = 0,
+            Kept = plan.Kept,
+            Dropped = plan.Dropped,
+            Sources = [.. Shares(plan)],
+            Owners = owners,
+            Timing = new SelectionTiming(0, 0, 0, 0, 0),
+        };
+
+    private static IEnumerable<SourceShare> Shares(SelectionPlan plan) => plan.Groups.GroupBy(g => g.Source).Select(parts => new SourceShare(
+        parts.Key, parts.Sum(g => g.Members.Count), parts.Sum(g => g.Budget), parts.Sum(g => g.Budget), parts.First().Kept, 0));
 }

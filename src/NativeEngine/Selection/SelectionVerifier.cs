@@ -153,7 +153,7 @@ public sealed class SelectionVerifier
             Check(owner >= 0 && order[owner] >= 0, $"example {members[i]} is represented by {_document.Owners[members[i]]}, no pick of source {source.Source}");
             Near(rows.Value(i, owner), order[i] >= 0 ? rows.Value(i, i) : found.Best[i], 2 * Tolerance * found.Largest, $"distance of example {members[i]} to its owner against the least there is");
         }
-        return (new FacilityLocationResult([], [], [], found.Objective, found.UpperBound), n * found.Largest);
+        return (new FacilityLocationResult(default, default, default, found.Objective, found.UpperBound), n * found.Largest);
     }
 
     /// <summary>Replays one source's picks in double, every gain from all rows.</summary>
@@ -193,7 +193,7 @@ public sealed class SelectionVerifier
             Check(owner >= 0 && taken[owner], $"example {members[i]} is represented by {_document.Owners[members[i]]}, no pick of source {source.Source}");
             Near(similarity[(owner * (long)n) + i], nearest[i], 2 * Tolerance * largest, $"similarity of example {members[i]} to its owner against the largest there is");
         }
-        return (new FacilityLocationResult([], gains, [], gains.Sum(), FacilityLocation.UpperBound(next, remaining, scale)), scale);
+        return (new FacilityLocationResult(default, gains, default, gains.Sum(), FacilityLocation.UpperBound(next, remaining, scale)), scale);
 
         double[] Remaining()
         {

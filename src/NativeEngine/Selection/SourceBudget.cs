@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace NativeEngine.Selection;
 
 /// <summary>How the budget is shared among the candidate sources.</summary>
@@ -39,6 +41,15 @@ public static class SourceBudget
         ReadOnlySpan<int> sizes, int budget, QuotaRule quota = QuotaRule.Proportional, QuotaRounding rounding = QuotaRounding.Floor,
         CounterRandom random = default)
     {
+        var counts = new int[sizes.Length];
+        Share(sizes, budget, quota, rounding, random, counts);
+        return counts;
+    }
+
+    /// <summary>The same into memory of the caller's.</summary>
+    internal static void Share(
+        ReadOnlySpan<int> sizes, int budget, QuotaRule quota, QuotaRounding rounding, CounterRandom random, Span<int> counts)
+    {
         long total = 0;
         foreach (int size in sizes)
         {
@@ -48,10 +59,10 @@ public static class SourceBudget
         {
             throw new ArgumentException($"a budget of {budget} cannot be shared among {sizes.Length} sources of {total} candidates by {quota}");
         }
-        var counts = new int[sizes.Length];
+        counts.Clear();
         if (total == 0)
         {
-            return counts;
+            return;
         }
         bool up = quota == QuotaRule.Proportional && rounding == QuotaRounding.Ceil;
         int missing = budget;
@@ -60,27 +71,32 @@ public static class SourceBudget
             counts[q] = (int)((((long)sizes[q] * budget) + (up ? total - 1 : 0)) / total);
             missing -= counts[q];
         }
-        // Fewer than one correction a source; LINQ's sort is stable, so equal counts stay in id order.
+        // Fewer than one correction a source, in an order that is fixed before the first: by share and id, or as drawn.
+        long[] rented = ArrayPool<long>.Shared.Rent(counts.Length);
+        var order = rented.AsSpan(0, counts.Length);
         if (quota == QuotaRule.Balanced)
         {
-            var whole = new bool[counts.Length];
+            random.Permute(order);
+        }
+        else
+        {
             for (int q = 0; q < counts.Length; q++)
             {
-                whole[q] = (long)sizes[q] * budget % total == 0;
+                order[q] = ((long)counts[q] << 32) | (uint)q;
             }
-            foreach (int q in random.Permutation(counts.Length).Where(q => !whole[q]).Take(missing))
-            {
-                counts[q]++;
-            }
-            return counts;
+            order.Sort();
         }
-        int[] start = [.. counts];
-        int[] limits = sizes.ToArray();
-        var ascending = Enumerable.Range(0, counts.Length).Where(q => limits[q] > 0).OrderBy(q => start[q]);
-        foreach (int q in (up ? ascending.Reverse() : ascending).Take(Math.Abs(missing)))
+        int left = Math.Abs(missing);
+        for (int i = 0; i < order.Length && left > 0; i++)
         {
-            counts[q] += up ? -1 : 1;
+            int q = (int)(uint)order[up ? order.Length - 1 - i : i];
+            bool takesPart = quota == QuotaRule.Balanced ? (long)sizes[q] * budget % total != 0 : sizes[q] > 0;
+            if (takesPart)
+            {
+                counts[q] += up ? -1 : 1;
+                left--;
+            }
         }
-        return counts;
+        ArrayPool<long>.Shared.Return(rented);
     }
 }

@@ -18,15 +18,15 @@ internal static class SparseFacilityLocation
     /// best of (n / k) ln(1 / 0.05) rows drawn from those left, which keeps 1 - 1/e - 0.05 of the best G in expectation; its gains may increase.
     /// </summary>
     public static FacilityLocationResult Maximize(
-        Tensor<float> x, DistanceMetric metric, int k, int neighbours, CounterRandom? stochastic, ref double distanceTime, ref double greedyTime,
+        Tensor<float> x, SelectionOptions options, int k, int neighbours, CounterRandom? stochastic, ref double distanceTime, ref double greedyTime,
         CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
-        var graph = NeighbourGraph.Build(x, metric, neighbours, cancellation);
+        var graph = NeighbourGraph.Build(x, options, neighbours, cancellation);
         distanceTime += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         start = Stopwatch.GetTimestamp();
         var (picks, gains) = Greedy(graph, k, stochastic, cancellation);
-        var result = Evaluate(x, metric, graph, picks, gains, cancellation);
+        var result = Evaluate(x, options.Metric, graph, picks, gains, cancellation);
         greedyTime += Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         return result;
     }
@@ -82,7 +82,7 @@ internal static class SparseFacilityLocation
         }
         double[] remaining = Remaining(graph, order, best);
         double bound = Math.Min(NeighbourBound(graph, picks.Length), objective + Largest(remaining, picks.Length) + (picks.Length * missing));
-        return new FacilityLocationResult(picks, gains, owners, objective, Math.Max(objective, bound));
+        return new FacilityLocationResult(picks, gains, owners, objective, Math.Max(objective, bound), graph.Screening);
     }
 
     private static (int[] Picks, double[] Gains) Greedy(NeighbourGraph graph, int k, CounterRandom? stochastic, CancellationToken cancellation)

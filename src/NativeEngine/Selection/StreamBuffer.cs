@@ -157,7 +157,7 @@ internal sealed class StreamBuffer : IDisposable
     /// <summary>The picked rows in the order of the stream, with the weights of what they stand for.</summary>
     private static List<StoredRow> Kept(List<StoredRow> rows, FacilityLocationResult run)
     {
-        var weights = new long[run.Picks.Length];
+        var weights = new long[run.Picks.Count];
         for (int i = 0; i < rows.Count; i++)
         {
             weights[run.Owners[i]] += rows[i].Weight;

@@ -22,7 +22,8 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
     /// <param name="source">Source id: keys the sampling.</param>
     /// <param name="step">Optimizer steps done: keys the random modes.</param>
     /// <param name="columns">Count(d) elements.</param>
-    public void Columns(Tensor<float> u, Tensor<int> rows, int source, long step, Tensor<int> columns)
+    /// <param name="workspace">Where scratch comes from; none: the device.</param>
+    public void Columns(Tensor<float> u, Tensor<int> rows, int source, long step, Tensor<int> columns, Workspace? workspace = null)
     {
         int d = checked((int)u.RowLength), h = (int)columns.Length;
         var random = new SelectionRandom(seed, step);
@@ -31,21 +32,27 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
             device.Upload(random.Sample(SelectionRandom.Use.Columns, SelectionPlan.AllSources, d, h), columns);
             return;
         }
-        using var buffer = device.Allocate<float>(d, MemoryUse.Selection);
-        device.Kernels.ColumnImportance(u, rows, buffer.View);
+        workspace ??= new Workspace(device, MemoryUse.Selection, keep: false);
+        using var scope = workspace.Open();
+        var values = workspace.Floats(d);
+        device.Kernels.ColumnImportance(u, rows, values);
         if (mode == ColumnMode.Largest)
         {
-            device.Kernels.TopK(buffer.View, columns);
+            device.Kernels.TopK(values, columns);
             return;
         }
-        float[] importance = device.Download(buffer.View);
+        device.Upload(OnHost(random, source, device.Download(values), h), columns);
+    }
+
+    private int[] OnHost(SelectionRandom random, int source, float[] importance, int h)
+    {
+        int d = importance.Length;
         int smallest = mode == ColumnMode.Smallest ? h : h / 2;
         var ascending = Enumerable.Range(0, d).OrderBy(k => importance[k]);
         var descending = Enumerable.Range(0, d).OrderByDescending(k => importance[k]);
-        int[] chosen = mode == ColumnMode.Sampling
+        return mode == ColumnMode.Sampling
             ? Sampled(random, source, importance, h)
             : [.. ascending.Take(smallest), .. descending.Take(h - smallest)];
-        device.Upload(chosen, columns);
     }
 
     /// <summary>Without replacement in proportion to importance: the h largest of log(u) / importance (Efraimidis and Spirakis 2006).</summary>

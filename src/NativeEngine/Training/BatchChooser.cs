@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using NativeEngine.Data;
@@ -8,8 +9,48 @@ using NativeEngine.Selection;
 
 namespace NativeEngine.Training;
 
-/// <summary>The examples of one step, in training order, with the weight of each one's loss.</summary>
-internal sealed record ChosenBatch(int[] Examples, float[] Weights, int Kept, double Objective, double Bound);
+/// <summary>The examples of one step, in training order, with the weight of each one's loss. Valid until the next step.</summary>
+internal sealed class ChosenBatch : IReadOnlyList<int>
+{
+    private int[] _examples = [];
+    private float[] _weights = [];
+    private int _count;
+
+    /// <inheritdoc/>
+    public int Count => _count;
+
+    /// <inheritdoc/>
+    public int this[int index] => Examples[index];
+
+    /// <summary>Dataset indices.</summary>
+    public ReadOnlySpan<int> Examples => _examples.AsSpan(0, _count);
+
+    /// <summary>Weight of each example's loss.</summary>
+    public ReadOnlySpan<float> Weights => _weights.AsSpan(0, _count);
+
+    /// <summary>Examples of kept sources.</summary>
+    public int Kept { get; private set; }
+
+    /// <summary>Objective of the selection, or NaN.</summary>
+    public double Objective { get; private set; }
+
+    /// <inheritdoc/>
+    public IEnumerator<int> GetEnumerator() => _examples.Take(_count).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    /// <summary>No batch of the same quotas has a larger objective; or NaN.</summary>
+    public double Bound { get; private set; }
+
+    /// <summary>Takes count examples: their memory, to be written.</summary>
+    public (int[] Examples, float[] Weights) Set(int count, int kept, double objective = double.NaN, double bound = double.NaN)
+    {
+        (_count, Kept, Objective, Bound) = (count, kept, objective, bound);
+        GrownArray.Of(ref _examples, count);
+        GrownArray.Of(ref _weights, count).Fill(1);
+        return (_examples, _weights);
+    }
+}
 
 /// <summary>
 /// Takes the mini-batch from the pool by the run's arm. For CoLM only the candidates of the plan are forwarded: neither kept sources nor those
@@ -26,13 +67,20 @@ internal sealed class BatchChooser : IDisposable
     private readonly RankGroup _ranks;
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
+    private readonly SelectionPlan _plan = new();
+    private readonly ChosenBatch _chosen = new();
+    private readonly TokenBatch _batch;
+    private readonly List<int> _random = [];
+    private readonly List<Range> _parts = [];
     private CoresetSelector? _selector;
+    private int[] _sources = [], _candidates = [], _order = [];
 
     // Measured is called between the features and the selection, so that their peaks are not taken for one.
     public BatchChooser(LlamaModel model, MixtureDataset data, TrainOptions options, Workspace workspace, Action? measured = null, RankGroup? ranks = null)
     {
         _ranks = ranks ?? new SingleRank();
         (_model, _data, _options, _workspace, _measured) = (model, data, options, workspace, measured);
+        _batch = new TokenBatch(model.Device, model.Config);
         if (options.Selection == BatchSelection.Colm)
         {
             _features = new GradientFeatures(model, options.Features with { Seed = options.Seed });
@@ -52,38 +100,40 @@ internal sealed class BatchChooser : IDisposable
             KeptSources = _options.SmallSources.Apply(data.SourceSizes, _options.Pool),
             Seed = _options.Seed,
         };
-        _selector = _normalizer is null ? null : new CoresetSelector(_model.Device, _coreset, _normalizer);
+        if (_options.Selection == BatchSelection.Random)
+        {
+            _coreset = RandomSelector.Alike(_coreset);
+        }
+        _selector?.Dispose();
+        _selector = _normalizer is null ? null : new CoresetSelector(_model.Device, _coreset, _normalizer, _workspace);
     }
 
     /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
-    public ChosenBatch Choose(int[] pool, long step, CancellationToken cancellation = default)
+    public ChosenBatch Choose(ReadOnlySpan<int> pool, long step, CancellationToken cancellation = default)
     {
-        int[] sources = Array.ConvertAll(pool, _data.SourceOf);
-        var result = _options.Selection switch
+        if (_options.Selection == BatchSelection.Full)
         {
-            BatchSelection.Full => null,
-            BatchSelection.Random => RandomSelector.Uniform(_coreset, sources, step),
-            BatchSelection.Composition => RandomSelector.Composition(SelectionPlan.Create(_coreset, sources, step)),
-            _ => Coreset(pool, sources, step, cancellation),
-        };
-        if (result is null)
-        {
-            var ones = new float[pool.Length];
-            Array.Fill(ones, 1f);
-            return new ChosenBatch(pool, ones, 0, double.NaN, double.NaN);
+            pool.CopyTo(_chosen.Set(pool.Length, 0).Examples);
+            return _chosen;
         }
-        if (result.Indices.Count == 0)
+        var sources = GrownArray.Of(ref _sources, pool.Length);
+        for (int i = 0; i < pool.Length; i++)
         {
-            throw new EngineException(ErrorKind.Numerical,
-                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {result.Dropped.Count} of them have a feature that is not finite",
-                "lower the learning rate");
+            sources[i] = _data.SourceOf(pool[i]);
         }
-        return new ChosenBatch(
-            [.. result.Indices.Select(i => pool[i])],
-            [.. result.Weights.Select(w => _options.ClusterWeights ? w : 1f)],
-            result.Kept.Count,
-            _options.Selection == BatchSelection.Colm ? result.Objective : double.NaN,
-            _options.Selection == BatchSelection.Colm ? result.Certificate?.UpperBound ?? double.NaN : double.NaN);
+        _plan.Fill(_coreset, sources, step);
+        if (_options.Selection == BatchSelection.Colm)
+        {
+            Coreset(pool, step, cancellation);
+            return _chosen;
+        }
+        RandomSelector.Composition(_plan, _random, ref _order);
+        var (examples, _) = _chosen.Set(_random.Count, _plan.KeptList.Count);
+        for (int i = 0; i < _random.Count; i++)
+        {
+            examples[i] = pool[_random[i]];
+        }
+        return _chosen;
     }
 
     /// <summary>Writes the history; nothing for arms without one.</summary>
@@ -106,31 +156,63 @@ internal sealed class BatchChooser : IDisposable
 
     public void Dispose()
     {
+        _batch.Dispose();
+        _selector?.Dispose();
         _features?.Dispose();
         _normalizer?.Dispose();
     }
 
-    private SelectionResult Coreset(int[] pool, int[] sources, long step, CancellationToken cancellation)
+    private void Coreset(ReadOnlySpan<int> pool, long step, CancellationToken cancellation)
     {
-        var plan = _selector!.Plan(sources, step);
-        int[] candidates = [.. plan.Candidates.Select(i => pool[i])];
+        var candidates = GrownArray.Of(ref _candidates, _plan.CandidateList.Count);
+        for (int i = 0; i < candidates.Length; i++)
+        {
+            candidates[i] = pool[_plan.CandidateList[i]];
+        }
         using var scope = _workspace.Open();
         var features = _workspace.Floats(candidates.Length, _features!.Dimension);
-        var stretches = RankShares.Stretches(Array.ConvertAll(candidates, c => _data.Tokens(c).Length), _ranks.Count);
-        var (start, length) = stretches[_ranks.Rank].GetOffsetAndLength(candidates.Length);
-        int[] mine = candidates[start..(start + length)];
-        foreach (var part in BatchPacker.Split(_data, mine, _options.FeaturePassTokens(_data, pool)))
+        int start = 0, length = candidates.Length;
+        var stretches = _ranks.Count > 1 ? Stretches(candidates) : null;
+        if (stretches is not null)
+        {
+            (start, length) = stretches[_ranks.Rank].GetOffsetAndLength(candidates.Length);
+        }
+        var mine = candidates.Slice(start, length);
+        BatchPacker.Split(_data, mine, _options.FeaturePassTokens(_data, pool), _parts);
+        foreach (var part in _parts)
         {
             var (first, count) = part.GetOffsetAndLength(mine.Length);
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(_data, mine.AsSpan()[part]));
-            _features.Compute(batch, features.Slice(start + first, count), _workspace);
+            _batch.Load(_data, mine.Slice(first, count));
+            _features.Compute(_batch, features.Slice(start + first, count), _workspace);
         }
-        if (_ranks.Count > 1)
+        if (stretches is not null)
         {
             Gather(features, stretches);
         }
         _measured?.Invoke();
-        return _selector.Select(plan, features, cancellation);
+        var run = _selector!.Run(_plan, features, cancellation);
+        if (run.Indices.Count == 0)
+        {
+            throw new EngineException(ErrorKind.Numerical,
+                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {run.Plan.Dropped.Count} of them have a feature that is not finite",
+                "lower the learning rate");
+        }
+        var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective, run.UpperBound);
+        for (int i = 0; i < run.Indices.Count; i++)
+        {
+            examples[i] = pool[run.Indices[i]];
+            weights[i] = _options.ClusterWeights ? run.Weights[i] : 1;
+        }
+    }
+
+    private Range[] Stretches(ReadOnlySpan<int> candidates)
+    {
+        var lengths = new int[candidates.Length];
+        for (int i = 0; i < lengths.Length; i++)
+        {
+            lengths[i] = _data.Tokens(candidates[i]).Length;
+        }
+        return RankShares.Stretches(lengths, _ranks.Count);
     }
 
     // Every rank gets the rows of all: a few from each at a time, so that neither the host's buffers nor a message's length grow with the pool.

@@ -1,6 +1,6 @@
 namespace NativeEngine.Training;
 
-/// <summary>What one step did.</summary>
+/// <summary>What one step did. The arrays and lists are the trainer's: after the next step they hold the next step's.</summary>
 /// <param name="Step">The step, counted from 1.</param>
 /// <param name="Loss">Mean natural-log loss over the label tokens trained.</param>
 /// <param name="LearningRate">The rate used.</param>
@@ -14,7 +14,7 @@ namespace NativeEngine.Training;
 /// <param name="Objective">Facility-location objective of the selection, or NaN.</param>
 /// <param name="SelectionSeconds">Time to choose the batch, features included.</param>
 /// <param name="Seconds">Time of the whole step.</param>
-public sealed record StepReport(
+public readonly record struct StepReport(
     long Step, double Loss, double LearningRate, double GradientNorm, int Examples, int Kept, long Tokens, long LabelTokens,
     int[] PoolBySource, int[] TrainedBySource, double Objective, double SelectionSeconds, double Seconds)
 {

@@ -24,6 +24,11 @@ public sealed class Trainer : IDisposable
     private readonly LearningRateSchedule _schedule;
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
+    private readonly TokenBatch _batch;
+    private readonly int[] _pool;
+    private readonly List<Range> _parts = [];
+    private float[] _rowWeights = [], _losses = [];
+    private int[] _poolBySource = [], _trainedBySource = [];
     private readonly RankGroup _ranks;
     private long _stepPeak;
 
@@ -44,6 +49,8 @@ public sealed class Trainer : IDisposable
         _workspace = new Workspace(model.Device);
         _chooser = new BatchChooser(model, data, options, _workspace, MeasurePeak, _ranks);
         _schedule = options.LearningRates();
+        _batch = new TokenBatch(model.Device, model.Config);
+        _pool = new int[options.Pool];
         _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
@@ -80,14 +87,14 @@ public sealed class Trainer : IDisposable
 
     /// <summary>
     /// Draws a pool, chooses the mini-batch, and makes one optimizer step. Errors: Numerical naming the example, or the tensor, whose value is
-    /// not finite; the parameters are then as before the step.
+    /// not finite; the parameters are then as before the step. Steps that are no larger than earlier ones allocate nothing.
     /// </summary>
     public StepReport Step()
     {
         long start = Stopwatch.GetTimestamp();
         _stepPeak = 0;
-        var pool = _sampler.Next();
-        var chosen = _chooser.Choose(pool, StepsDone);
+        _sampler.Next(_pool);
+        var chosen = _chooser.Choose(_pool, StepsDone);
         MeasurePeak();
         double selectionSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
@@ -99,14 +106,14 @@ public sealed class Trainer : IDisposable
         _model.Device.Synchronize();
         StepsDone++;
         return new StepReport(
-            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(pool), CountSources(chosen.Examples),
-            chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
+            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, ref _poolBySource),
+            CountSources(chosen.Examples, ref _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
             Bound = chosen.Bound,
             ActivationBytes = _stepPeak,
-            Pool = Fingerprint(pool),
+            Pool = Fingerprint(_pool),
             Batch = Fingerprint(chosen.Examples),
-            Chosen = chosen.Examples,
+            Chosen = chosen,
         };
     }
 
@@ -139,6 +146,7 @@ public sealed class Trainer : IDisposable
     {
         _sumOfSquares.Dispose();
         _scale.Dispose();
+        _batch.Dispose();
         _chooser.Dispose();
         _workspace.Dispose();
         Optimizer.Dispose();
@@ -156,15 +164,21 @@ public sealed class Trainer : IDisposable
             total += chosen.Weights[i] * Data.LabelCount(chosen.Examples[i]);
             labels += Data.LabelCount(chosen.Examples[i]);
         }
-        var (examples, weights) = Share(chosen);
-        List<Range> parts = examples.Length == 0 ? []
-            : _options.MicroBatchTokens == 0 ? [Range.All] : BatchPacker.Split(Data, examples, _options.MicroBatchTokens);
-        double loss = 0;
-        foreach (var part in parts)
+        ReadOnlySpan<int> examples = chosen.Examples;
+        ReadOnlySpan<float> weights = chosen.Weights;
+        if (_ranks.Count > 1)
         {
-            using var batch = new TokenBatch(_model.Device, _model.Config, BatchPacker.Pack(Data, examples.AsSpan()[part]));
-            loss += Part(batch, examples.AsSpan()[part], weights.AsSpan()[part], total);
-            tokens += batch.TokenCount;
+            var mine = Share(chosen);
+            examples = mine.Examples;
+            weights = mine.Weights;
+        }
+        BatchPacker.Split(Data, examples, _options.MicroBatchTokens == 0 ? int.MaxValue : _options.MicroBatchTokens, _parts);
+        double loss = 0;
+        foreach (var part in _parts)
+        {
+            _batch.Load(Data, examples[part]);
+            loss += Part(_batch, examples[part], weights[part], total);
+            tokens += _batch.TokenCount;
         }
         if (_ranks.Count > 1)
         {
@@ -178,12 +192,10 @@ public sealed class Trainer : IDisposable
     /// <summary>What this rank trains of the chosen.</summary>
     private (int[] Examples, float[] Weights) Share(ChosenBatch chosen)
     {
-        if (_ranks.Count == 1)
-        {
-            return (chosen.Examples, chosen.Weights);
-        }
-        int[] places = RankShares.Balance(Array.ConvertAll(chosen.Examples, e => Data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
-        return (Array.ConvertAll(places, p => chosen.Examples[p]), Array.ConvertAll(places, p => chosen.Weights[p]));
+        int[] examples = [.. chosen.Examples];
+        float[] weights = [.. chosen.Weights];
+        int[] places = RankShares.Balance(Array.ConvertAll(examples, e => Data.Tokens(e).Length), _ranks.Rank, _ranks.Count);
+        return (Array.ConvertAll(places, p => examples[p]), Array.ConvertAll(places, p => weights[p]));
     }
 
     private void SumGradients()
@@ -202,17 +214,18 @@ public sealed class Trainer : IDisposable
 
     private double Part(TokenBatch batch, ReadOnlySpan<int> examples, ReadOnlySpan<float> weights, double total)
     {
-        var rowWeights = new float[batch.LabelCount];
+        var rowWeights = GrownArray.Of(ref _rowWeights, (int)batch.LabelCount);
         for (int s = 0; s < batch.Sequences; s++)
         {
-            rowWeights.AsSpan(batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]).Fill((float)(weights[s] / total));
+            rowWeights[batch.LabelOffsets[s]..batch.LabelOffsets[s + 1]].Fill((float)(weights[s] / total));
         }
         using var scope = _workspace.Open();
         var deviceWeights = _workspace.Floats(batch.LabelCount);
         var losses = _workspace.Floats(batch.LabelCount);
         _model.Device.Upload<float>(rowWeights, deviceWeights);
         _model.LossAndGradient(batch, deviceWeights, losses, _options.CheckpointActivations, _workspace);
-        var values = _model.Device.Download(losses);
+        var values = GrownArray.Of(ref _losses, (int)batch.LabelCount);
+        _model.Device.Download(losses, values);
         double sum = 0;
         for (int s = 0; s < batch.Sequences; s++)
         {
@@ -245,7 +258,9 @@ public sealed class Trainer : IDisposable
         {
             device.Kernels.Fill(1, _scale.View);
         }
-        double norm = Math.Sqrt(device.Download(_sumOfSquares.View)[0]);
+        float squares = 0;
+        device.Download(_sumOfSquares.View, new Span<float>(ref squares));
+        double norm = Math.Sqrt(squares);
         return double.IsFinite(norm) ? norm
             : throw new EngineException(ErrorKind.Numerical,
                 $"step {StepsDone + 1}: {NotFinite(Gradients, "the gradient of ") ?? $"the gradient's norm is {norm}"}", "lower the learning rate");
@@ -267,7 +282,7 @@ public sealed class Trainer : IDisposable
     }
 
     // FNV-1a over whole numbers: to tell runs apart, not to keep anyone out.
-    private static ulong Fingerprint(int[] examples)
+    private static ulong Fingerprint(ReadOnlySpan<int> examples)
     {
         ulong hash = 14695981039346656037;
         foreach (int example in examples)
@@ -277,9 +292,13 @@ public sealed class Trainer : IDisposable
         return hash;
     }
 
-    private int[] CountSources(int[] examples)
+    private int[] CountSources(ReadOnlySpan<int> examples, ref int[] counts)
     {
-        var counts = new int[Data.Sources.Count];
+        if (counts.Length != Data.Sources.Count)
+        {
+            counts = new int[Data.Sources.Count];
+        }
+        Array.Clear(counts);
         foreach (int example in examples)
         {
             counts[Data.SourceOf(example)]++;

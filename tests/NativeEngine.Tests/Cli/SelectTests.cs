@@ -168,7 +168,7 @@ public sealed class SelectTests : IDisposable
             (2, "asks for 5 of 4", ["--features", _folder.File("f.npy"), "--budget", "5"]),
             (2, "got 'many'", ["--features", _folder.File("f.npy"), "--budget", "many"]),
             (2, "got 'hamming'", ["--features", _folder.File("f.npy"), "--budget", "2", "--metric", "hamming"]),
-            (2, "int8 are not in this build", ["--features", _folder.File("f.npy"), "--budget", "2", "--precision", "int8"]),
+            (2, "got 'int4'", ["--features", _folder.File("f.npy"), "--budget", "2", "--precision", "int4"]),
             (2, "--adam", ["--features", _folder.File("f.npy"), "--budget", "2", "--save-state", _folder.File("o.safetensors")]),
             (4, "may use 64", ["--features", _folder.File("f.npy"), "--budget", "2", "--max-memory", "64"]),
         ];

@@ -286,7 +286,7 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
     [InlineData(2, "--seq-len is 513, the model's context is 512", "--seq-len", "513")]
     [InlineData(2, "no preset is named \"0.3m\"", "--model", "preset:0.3m")]
     [InlineData(2, "", "--top", "-1")]
-    [InlineData(2, "not in this build", "--precision", "int8")]
+    [InlineData(2, "got 'int4'", "--precision", "int4")]
     [InlineData(3, "no-such-folder", "--model", "no-such-folder")]
     [InlineData(3, "no-such.jsonl", "--data", "no-such.jsonl")]
     [InlineData(3, "no-such.jsonl", "--eval-data", "no-such.jsonl")]

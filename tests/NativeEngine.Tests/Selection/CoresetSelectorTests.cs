@@ -174,10 +174,10 @@ public sealed class CoresetSelectorTests : IDisposable
     }
 
     [Fact]
-    public void Options_WhatThisBuildLacks_RefusedBySentence()
+    public void Options_OutOfRange_RefusedBySentence()
     {
         var options = new SelectionOptions { Budget = 4 };
-        Assert.Contains("int8", Refused(options with { Precision = SelectionPrecision.Int8 }), StringComparison.Ordinal);
+        Assert.Contains("-1 parts", Refused(options with { Parts = -1 }), StringComparison.Ordinal);
         Assert.Contains("budget of 0", Refused(options with { Budget = 0 }), StringComparison.Ordinal);
 
         static string Refused(SelectionOptions o)

@@ -78,7 +78,7 @@ public sealed class SparseTests : IDisposable
         double exact = Select(new SelectionOptions { Budget = k, Algorithm = SelectionAlgorithm.Exact }, x, N).Result.Objective;
         double sparse = Select(new SelectionOptions { Budget = k, Algorithm = SelectionAlgorithm.Sparse, Neighbours = neighbours }, x, N).Result.Objective;
         using var features = _device.Allocate<float>(x, MemoryUse.Selection);
-        var graph = NeighbourGraph.Build(features.View.Reshape(N, H), DistanceMetric.L1, neighbours);
+        var graph = NeighbourGraph.Build(features.View.Reshape(N, H), new SelectionOptions { Budget = k }, neighbours);
         double mean = Enumerable.Range(0, 5).Average(s => SparseFacilityLocation.Evaluate(
             features.View.Reshape(N, H), DistanceMetric.L1, graph, new CounterRandom((ulong)s, RandomPurpose.Test).Permutation(N)[..k], new double[k], default).Objective);
         Assert.InRange((sparse - mean) / (exact - mean), 0.97, 1.03);

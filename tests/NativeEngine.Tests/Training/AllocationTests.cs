@@ -1,3 +1,4 @@
+using NativeEngine.Data;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Model;
@@ -41,6 +42,45 @@ public sealed class AllocationTests
         Assert.True(device.Download(small.Losses)[0] != before, "the steps changed nothing");
     }
 
+    /// <summary>Drawing the pool, features, selection, batches, both passes, optimiser and report: all of a step, on pools of the same examples in ever new order.</summary>
+    [Theory]
+    [InlineData(BatchSelection.Colm, FeatureKind.Gradient, OptimizerKind.AdamW, 0, 0)]
+    [InlineData(BatchSelection.Colm, FeatureKind.Gradient, OptimizerKind.AdamW, 0, 200)]
+    [InlineData(BatchSelection.Colm, FeatureKind.Gradient, OptimizerKind.Lion, 4, 0)]
+    [InlineData(BatchSelection.Colm, FeatureKind.ZerothOrder, OptimizerKind.Sgd, 0, 0)]
+    [InlineData(BatchSelection.Colm, FeatureKind.Hidden, OptimizerKind.AdamW, 0, 0)]
+    [InlineData(BatchSelection.Composition, FeatureKind.Gradient, OptimizerKind.AdamW, 0, 0)]
+    [InlineData(BatchSelection.Random, FeatureKind.Gradient, OptimizerKind.AdamW, 0, 0)]
+    [InlineData(BatchSelection.Full, FeatureKind.Gradient, OptimizerKind.AdamW, 0, 0)]
+    public void Step_PoolsOfTheSameSizes_AllocatesNothing(BatchSelection selection, FeatureKind kind, OptimizerKind optimizer, int loraRank, int microBatch)
+    {
+        var options = TinyTraining.Options(selection) with
+        {
+            Features = new FeatureOptions(kind, Directions: 2, Seed: 5),
+            Optimizer = new OptimizerOptions(optimizer),
+            MicroBatchTokens = microBatch,
+            Steps = 20,
+        };
+        using var tiny = new TinyTraining(options, loraRank: loraRank, data: SameLengths(options.Pool));
+        for (int i = 0; i < WarmUpSteps; i++)
+        {
+            tiny.Trainer.Step();
+        }
+        var memory = tiny.Device.Memory;
+        long live = memory.LiveBytes;
+        double first = double.NaN, last = double.NaN;
+        long managed = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < MeasuredSteps; i++)
+        {
+            var report = tiny.Trainer.Step();
+            (first, last) = (i == 0 ? report.Loss : first, report.Loss);
+        }
+        managed = GC.GetAllocatedBytesForCurrentThread() - managed;
+        Assert.Equal((live, live), (memory.LiveBytes, memory.PeakBytes));
+        Assert.True(managed == 0, $"{MeasuredSteps} steps allocated {managed} managed bytes on the calling thread");
+        Assert.NotEqual(first, last);
+    }
+
     [Fact]
     public void Loss_SameShapeAgain_AllocatesNothing()
     {
@@ -74,6 +114,13 @@ public sealed class AllocationTests
         Assert.True(managed == 0, $"{MeasuredSteps} steps allocated {managed} managed bytes on the calling thread");
         return loss;
     }
+
+    /// <summary>A mixture of one small and two large sources whose examples are all cut to the same length.</summary>
+    private static MixtureDataset SameLengths(int count) => MixtureDataset.Build(
+        Enumerable.Range(0, count).Select(i => Example.FromText(
+            i % 8 == 0 ? "small" : i % 2 == 0 ? "even" : "odd",
+            string.Concat(Enumerable.Range(0, 60).Select(k => (char)('a' + (((i * 7) + (k * k * (i + 3))) % 26)))))),
+        ByteTokenizer.Create(), DatasetOptions.Training(40, LossOn.All));
 
     /// <summary>The smallest preset on two sequences of 96 bytes: enough that the workspace outgrows its first block.</summary>
     private sealed class SmallModel : IDisposable

@@ -75,8 +75,11 @@ internal sealed class TinyTraining : IDisposable
     public static MixtureDataset Mixture(int count, LossOn lossOn = LossOn.Completion) =>
         MixtureDataset.Build(MixtureSynthesizer.Generate(count, 5, SynthesisSplit.Train), ByteTokenizer.Create(), DatasetOptions.Training(Length, lossOn));
 
-    /// <summary>Trains some steps and returns their reports.</summary>
-    public List<StepReport> Train(int steps) => [.. Enumerable.Range(0, steps).Select(_ => Trainer.Step())];
+    /// <summary>Trains some steps and returns their reports, with counts of their own.</summary>
+    public List<StepReport> Train(int steps) =>
+    [
+        .. Enumerable.Range(0, steps).Select(_ => Trainer.Step()).Select(r => r with { PoolBySource = [.. r.PoolBySource], TrainedBySource = [.. r.TrainedBySource], Chosen = [.. r.Chosen] }),
+    ];
 
     /// <summary>Everything that the future depends on, as one byte string: trained parameters, moments, history, counters, position.</summary>
     public byte[] State()

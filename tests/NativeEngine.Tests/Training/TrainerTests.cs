@@ -177,8 +177,8 @@ public sealed class TrainerTests
         using var workspace = new Workspace(tiny.Device);
         using var chooser = new BatchChooser(tiny.Model, tiny.Data, options with { ClusterWeights = true }, workspace);
         var chosen = chooser.Choose(new PoolSampler(tiny.Data.Count, options.Pool, options.Seed).Next(), 0);
-        Assert.Equal(24, chosen.Weights.Sum());
-        Assert.Contains(chosen.Weights, w => w > 1);
+        Assert.Equal(24, chosen.Weights.ToArray().Sum());
+        Assert.Contains(chosen.Weights.ToArray(), w => w > 1);
 
         double weighted = 0, total = 0;
         for (int i = 0; i < chosen.Examples.Length; i++)

@@ -34,6 +34,7 @@ public sealed class CpuDevice : Device
             SimdWidth.Bits128 => new CpuKernels<Lanes128>(_team),
             _ => new CpuKernels<LanesScalar>(_team),
         };
+        Screen = (IScreenKernels)kernels;
         Kernels = decorate is null ? kernels : decorate(kernels);
     }
 
@@ -58,6 +59,9 @@ public sealed class CpuDevice : Device
 
     /// <inheritdoc/>
     public override IKernels Kernels { get; }
+
+    /// <inheritdoc/>
+    public override IScreenKernels Screen { get; }
 
     /// <summary>The threads, for what must run as kernels do (the profiler's probes).</summary>
     internal ThreadTeam Team => _team;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace NativeEngine.Devices.Cpu;
@@ -7,6 +6,11 @@ internal sealed unsafe partial class CpuKernels<L>
 {
     /// <summary>Elements of S a thread takes at a time when all gains are computed.</summary>
     private const long GainGrain = 1 << 16;
+
+    private readonly GainQueue _queue = new();
+
+    /// <summary>Of every row the similarity to its nearest pick, at least 0 and as it is.</summary>
+    private readonly Scratch _nearest = new(1);
 
     public void FacilityLocation(
         Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners, Tensor<double> remaining)
@@ -19,39 +23,31 @@ internal sealed unsafe partial class CpuKernels<L>
         {
             return;
         }
-        float* best = (float*)NativeMemory.AllocZeroed((nuint)n, sizeof(float));
-        float* nearest = (float*)NativeMemory.Alloc((nuint)n, sizeof(float));
+        float* best = _nearest.Get(0, 2 * n), nearest = best + n;
+        new Span<float>(best, (int)n).Clear();
         new Span<float>(nearest, (int)n).Fill(float.NegativeInfinity);
         new Span<int>(owners.Pointer, (int)n).Fill(-1);
-        try
+        var job = new GainsJob(similarity.Pointer, n, best, remaining.Pointer);
+        long grain = Math.Max(1, GainGrain / n);
+        _team.For(job, n, grain);
+        _queue.Reset(new ReadOnlySpan<double>(remaining.Pointer, (int)n));
+        for (int t = 0; t < k; t++)
         {
-            var job = new GainsJob(similarity.Pointer, n, best, remaining.Pointer);
-            long grain = Math.Max(1, GainGrain / n);
-            _team.For(job, n, grain);
-            var queue = new GainQueue(new ReadOnlySpan<double>(remaining.Pointer, (int)n));
-            for (int t = 0; t < k; t++)
+            // Marginal gains only shrink (submodularity), so an old gain bounds the new one: only the top of the queue needs computing again.
+            while (!_queue.TopIsFresh(t))
             {
-                // Marginal gains only shrink (submodularity), so an old gain bounds the new one: only the top of the queue needs computing again.
-                while (!queue.TopIsFresh(t))
-                {
-                    queue.RefreshTop(job.Gain(queue.Top), t);
-                }
-                (int pick, double gain) = queue.Pop();
-                picks.Pointer[t] = pick;
-                gains.Pointer[t] = t == 0 ? gain : Math.Min(gain, gains.Pointer[t - 1]);
-                Represent(similarity.Pointer + (pick * n), n, t, best, nearest, owners.Pointer);
+                _queue.RefreshTop(job.Gain(_queue.Top), t);
             }
-            _team.For(job, n, grain);
-            for (int t = 0; t < k; t++)
-            {
-                owners.Pointer[picks.Pointer[t]] = t;
-                remaining.Pointer[picks.Pointer[t]] = 0;
-            }
+            (int pick, double gain) = _queue.Pop();
+            picks.Pointer[t] = pick;
+            gains.Pointer[t] = t == 0 ? gain : Math.Min(gain, gains.Pointer[t - 1]);
+            Represent(similarity.Pointer + (pick * n), n, t, best, nearest, owners.Pointer);
         }
-        finally
+        _team.For(job, n, grain);
+        for (int t = 0; t < k; t++)
         {
-            NativeMemory.Free(best);
-            NativeMemory.Free(nearest);
+            owners.Pointer[picks.Pointer[t]] = t;
+            remaining.Pointer[picks.Pointer[t]] = 0;
         }
     }
 

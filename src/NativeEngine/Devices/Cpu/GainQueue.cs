@@ -8,16 +8,24 @@ namespace NativeEngine.Devices.Cpu;
 /// </summary>
 internal sealed class GainQueue
 {
-    private readonly int[] _heap, _round;
-    private readonly double[] _gain;
-    private int _count;
+    private int[] _heap = [], _round = [];
+    private double[] _gain = [];
+    private int _size, _count;
 
-    public GainQueue(ReadOnlySpan<double> gains)
+    /// <summary>A queue for <see cref="Reset"/>.</summary>
+    public GainQueue()
     {
-        _gain = gains.ToArray();
-        _count = gains.Length;
-        _heap = new int[_count];
-        _round = new int[_count];
+    }
+
+    public GainQueue(ReadOnlySpan<double> gains) => Reset(gains);
+
+    /// <summary>Starts anew with the gains of rows 0, 1, ..., in the memory there is.</summary>
+    public void Reset(ReadOnlySpan<double> gains)
+    {
+        _size = _count = gains.Length;
+        gains.CopyTo(GrownArray.Of(ref _gain, _count));
+        GrownArray.Of(ref _heap, _count);
+        GrownArray.Of(ref _round, _count).Clear();
         for (int i = 0; i < _count; i++)
         {
             _heap[i] = i;
@@ -70,7 +78,7 @@ internal sealed class GainQueue
             _heap[at] = _heap[child];
             at = child;
         }
-        if (at < _heap.Length)
+        if (at < _size)
         {
             _heap[at] = item;
         }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace NativeEngine.Devices.Cpu;
 
 /// <summary>
@@ -36,7 +38,7 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Columns of a register tile.</summary>
     public static long TileColumns => L.Width == SimdWidth.Bits512 ? 32 : 16;
 
-    /// <summary>Floats of scratch that <see cref="Multiply"/> needs.</summary>
+    /// <summary>Floats of scratch that <see cref="Multiply"/> needs for products of at most n columns and k steps.</summary>
     public static long ScratchFloats(long n, long k)
     {
         // Not Steps(k): a k just above one block is cut in halves, and a smaller k would need more.
@@ -133,6 +135,7 @@ internal static unsafe partial class Gemm<L>
     }
 
     /// <summary>At least <paramref name="height"/> rows of one panel; the register tile is the lowest that has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)] // without a loop it would start unoptimised
     private static void Tile(
         long height, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
     {

@@ -113,7 +113,8 @@ internal static unsafe class PairSums<L>
             long k = 0;
             if (Sse.IsSupported && r + 4 <= rows)
             {
-                k = Pack4(x + (r * h), h, panel + r);
+                float* row = x + (r * h);
+                k = Pack4(row, row + h, row + (2 * h), row + (3 * h), h, panel + r);
             }
             for (long i = r; i < Math.Min(rows, r + 4); i++)
             {
@@ -125,13 +126,28 @@ internal static unsafe class PairSums<L>
         }
     }
 
-    private static long Pack4(float* x, long h, float* panel)
+    /// <summary>Columns first .. first + steps - 1 of 32 rows from anywhere, as a panel.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void PackLanes(float** rows, long first, long steps, float* panel)
+    {
+        for (int r = 0; r < Panel; r += 4)
+        {
+            float* a = rows[r] + first, b = rows[r + 1] + first, c = rows[r + 2] + first, d = rows[r + 3] + first;
+            for (long k = Sse.IsSupported ? Pack4(a, b, c, d, steps, panel + r) : 0; k < steps; k++)
+            {
+                float* target = panel + (k * Panel) + r;
+                (target[0], target[1], target[2], target[3]) = (a[k], b[k], c[k], d[k]);
+            }
+        }
+    }
+
+    private static long Pack4(float* first, float* second, float* third, float* fourth, long h, float* panel)
     {
         long k = 0;
         for (; k + 4 <= h; k += 4)
         {
-            Vector128<float> a = Vector128.Load(x + k), b = Vector128.Load(x + h + k);
-            Vector128<float> c = Vector128.Load(x + (2 * h) + k), d = Vector128.Load(x + (3 * h) + k);
+            Vector128<float> a = Vector128.Load(first + k), b = Vector128.Load(second + k);
+            Vector128<float> c = Vector128.Load(third + k), d = Vector128.Load(fourth + k);
             Vector128<float> ab = Sse.UnpackLow(a, b), cd = Sse.UnpackLow(c, d), abHigh = Sse.UnpackHigh(a, b), cdHigh = Sse.UnpackHigh(c, d);
             float* target = panel + (k * Panel);
             Sse.MoveLowToHigh(ab, cd).Store(target);
@@ -162,6 +178,41 @@ internal static unsafe class PairSums<L>
             L.Store(d, lanes + ILanes<L>.Count);
             Widen(lanes, 1, Panel, sums, Panel);
         }
+    }
+
+    /// <summary>Adds the terms of one row and the 32 of a panel, with the bits that <see cref="Add"/> gives each pair.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddLanes<TTerm>(float* row, float* panel, long steps, double* sums)
+        where TTerm : struct, ITerm
+    {
+        float* lanes = stackalloc float[Panel];
+        L c = L.Zero, d = L.Zero, one = L.Create(1f);
+        for (long k = 0; k < steps; k++, panel += Panel)
+        {
+            L x = L.Create(row[k]);
+            c = TTerm.Add(x, L.Load(panel), c, one);
+            d = TTerm.Add(x, L.Load(panel + ILanes<L>.Count), d, one);
+        }
+        L.Store(c, lanes);
+        L.Store(d, lanes + ILanes<L>.Count);
+        Widen(lanes, 1, Panel, sums, Panel);
+    }
+
+    /// <summary>Adds the terms of each lane of one panel and the same lane of another, with the same bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void AddLanesTo<TTerm>(float* a, float* b, long steps, double* sums)
+        where TTerm : struct, ITerm
+    {
+        float* lanes = stackalloc float[Panel];
+        L c = L.Zero, d = L.Zero, one = L.Create(1f);
+        for (long k = 0; k < steps; k++, a += Panel, b += Panel)
+        {
+            c = TTerm.Add(L.Load(a), L.Load(b), c, one);
+            d = TTerm.Add(L.Load(a + ILanes<L>.Count), L.Load(b + ILanes<L>.Count), d, one);
+        }
+        L.Store(c, lanes);
+        L.Store(d, lanes + ILanes<L>.Count);
+        Widen(lanes, 1, Panel, sums, Panel);
     }
 
     /// <summary>Adds the terms of steps columns of two panels to sums [32, 32] with row length ld.</summary>

@@ -1,4 +1,7 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace NativeEngine.Devices.Cpu;
 
@@ -13,6 +16,9 @@ internal sealed unsafe partial class CpuKernels<L>
 
     /// <summary>Packed rows: slot 0 holds the block's rows, slot 1 its columns.</summary>
     private readonly Scratch _packed = new(2);
+
+    /// <summary>The largest value of every unit of pairs.</summary>
+    private readonly Scratch _maxima = new(1);
 
     public void Similarity(Tensor<float> x, DistanceMetric metric, Tensor<float> similarity, Tensor<float> largest)
     {
@@ -57,7 +63,7 @@ internal sealed unsafe partial class CpuKernels<L>
 
     private static long Padded(long rows) => (rows + PairSums<L>.Panel - 1) / PairSums<L>.Panel * PairSums<L>.Panel;
 
-    private static long Unit(long rows) => rows switch { <= 256 => 1, <= 512 => 2, <= 1024 => 4, _ => 8 } * PairSums<L>.Panel;
+    private static long Unit(long rows) => rows switch { <= 256 => 1, <= 512 => 2, _ => 4 } * PairSums<L>.Panel;
 
     /// <summary>Bytes of scratch for n rows of h columns.</summary>
     public static long SimilarityScratch(long n, long h, int threads)
@@ -109,15 +115,12 @@ internal sealed unsafe partial class CpuKernels<L>
         // Few rows are cut finer, so that every thread gets a unit; the bits do not depend on it.
         long unit = Unit(Math.Max(a.Rows, b.Rows));
         long down = (a.Rows + unit - 1) / unit, across = (b.Rows + unit - 1) / unit;
-        float[] most = new float[down * across];
-        fixed (float* maxima = most)
-        {
-            _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, maxima), down * across, 1);
-        }
+        float* most = _maxima.Get(0, down * across);
+        _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, most), down * across, 1);
         float maximum = 0;
-        foreach (float value in most)
+        for (long u = 0; u < down * across; u++)
         {
-            maximum = Math.Max(maximum, value);
+            maximum = Math.Max(maximum, most[u]);
         }
         return maximum;
     }
@@ -211,22 +214,29 @@ internal sealed unsafe partial class CpuKernels<L>
         /// <summary>Asks for the next chunk of a panel: 16 KiB that the hardware would only notice when they are missed.</summary>
         private static void Prefetch(float* panel)
         {
-            if (System.Runtime.Intrinsics.X86.Sse.IsSupported)
+            if (Sse.IsSupported)
             {
                 for (long line = 0; line < PairSums<L>.Panel * PairSums<L>.Chunk; line += 16)
                 {
-                    System.Runtime.Intrinsics.X86.Sse.Prefetch1(panel + line);
+                    Sse.Prefetch1(panel + line);
                 }
             }
         }
 
         private float Row(long i0, long j0, long i, long columns, bool diagonal, double* sums, float* values)
         {
+            var most = Vector256<float>.Zero;
             float maximum = 0;
             for (long j = diagonal ? i / 8 * 8 : 0; j < columns; j += 8)
             {
                 var eight = TMetric.Finish(sums + j, a.Firsts[i0 + i], a.Seconds[i0 + i], b.Firsts + j0 + j, b.Seconds + j0 + j);
-                System.Runtime.Intrinsics.Vector256.Store(eight, values + j);
+                eight.Store(values + j);
+                if (j + 8 <= columns && !(diagonal && j <= i) && Vector256.EqualsAll(eight, eight))
+                {
+                    most = Vector256.Max(most, eight);
+                    continue;
+                }
+                // The diagonal, the last columns, and pairs that want more care.
                 for (long c = j; c < Math.Min(columns, j + 8); c++)
                 {
                     if (float.IsNaN(values[c]))
@@ -236,9 +246,14 @@ internal sealed unsafe partial class CpuKernels<L>
                     maximum = diagonal && c < i ? maximum : Math.Max(maximum, values[c]);
                 }
             }
+            for (int l = 0; l < 8; l++)
+            {
+                maximum = Math.Max(maximum, most[l]);
+            }
             return maximum;
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
         private void Store(long i0, long j0, long rows, long columns, bool diagonal, float* values)
         {
             for (long i = 0; i < rows; i++)
@@ -251,14 +266,35 @@ internal sealed unsafe partial class CpuKernels<L>
             {
                 return;
             }
-            for (long j = 0; j < columns; j++)
+            for (long j = 0; j < columns; j += 4)
             {
                 float* target = mirror + ((j0 + j) * ld) + i0;
-                for (long i = 0; i < (diagonal ? j : rows); i++)
+                long i = 0;
+                for (; Sse.IsSupported && j + 4 <= columns && i + 4 <= (diagonal ? j + 1 : rows); i += 4)
                 {
-                    target[i] = values[(i * unit) + j];
+                    Turn4(values + (i * unit) + j, unit, target + i, ld);
+                }
+                for (long c = j; c < Math.Min(columns, j + 4); c++, target += ld)
+                {
+                    for (long r = i; r < (diagonal ? c : rows); r++)
+                    {
+                        target[r] = values[(r * unit) + c];
+                    }
                 }
             }
+        }
+
+        /// <summary>Four rows of four, transposed.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Turn4(float* source, long stride, float* target, long ld)
+        {
+            Vector128<float> w = Vector128.Load(source), x = Vector128.Load(source + stride);
+            Vector128<float> y = Vector128.Load(source + (2 * stride)), z = Vector128.Load(source + (3 * stride));
+            Vector128<float> wx = Sse.UnpackLow(w, x), yz = Sse.UnpackLow(y, z), wxHigh = Sse.UnpackHigh(w, x), yzHigh = Sse.UnpackHigh(y, z);
+            Sse.MoveLowToHigh(wx, yz).Store(target);
+            Sse.MoveHighToLow(yz, wx).Store(target + ld);
+            Sse.MoveLowToHigh(wxHigh, yzHigh).Store(target + (2 * ld));
+            Sse.MoveHighToLow(yzHigh, wxHigh).Store(target + (3 * ld));
         }
     }
 

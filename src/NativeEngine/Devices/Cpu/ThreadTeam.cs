@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 
 namespace NativeEngine.Devices.Cpu;
 
@@ -79,7 +80,7 @@ internal sealed unsafe class ThreadTeam : IDisposable
         }
         if (_failure is { } failure)
         {
-            throw new AggregateException("a kernel failed on a worker thread", failure);
+            ExceptionDispatchInfo.Throw(failure);
         }
     }
 
