@@ -104,8 +104,12 @@ void WriteResults()
     var results = new JsonObject
     {
         ["command"] = "dotnet run benchmarks/studies/ablation_mathmix.cs -- --train T.jsonl --eval E.jsonl",
-        ["processor"] = Processor(), ["threads"] = int.Parse(threads), ["runtime"] = Environment.Version.ToString(),
-        ["units"] = (int)cost["units"]!, ["parameters"] = (long)cost["parameters"]!, ["mixtures_truly_trained"] = truth.Length,
+        ["processor"] = Processor(),
+        ["threads"] = int.Parse(threads),
+        ["runtime"] = Environment.Version.ToString(),
+        ["units"] = (int)cost["units"]!,
+        ["parameters"] = (long)cost["parameters"]!,
+        ["mixtures_truly_trained"] = truth.Length,
     };
     text.AppendLine("# ablation-mathmix: results").AppendLine();
     text.AppendLine(string.Create(CultureInfo.InvariantCulture,
