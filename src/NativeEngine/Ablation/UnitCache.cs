@@ -208,11 +208,12 @@ public sealed class UnitCache
             // Another process trained the same at the same time and was first.
         }
         _claims.Clear(key.Hash);
-        // Whoever still works on the key finds the entry there and stops.
-        foreach (string folder in WorkOf(key.Hash).Concat(Directory.EnumerateDirectories(Path.GetDirectoryName(entry)!, $".tmp-{key.Hash[..50]}*")).ToList())
+        // Whoever still works on the key finds the entry there and stops. What a process at work is about to publish is its own to delete.
+        foreach (string folder in WorkOf(key.Hash).ToList())
         {
             TemporaryName.DeleteQuietly(folder);
         }
+        TemporaryName.DeleteLeftovers(Path.GetDirectoryName(entry)!, key.Hash);
         return Find(key, cancellation) ?? throw new EngineException(ErrorKind.BadInput, $"{entry}: the entry was gone or damaged right after it was written", "is the disk sound?");
     }
 

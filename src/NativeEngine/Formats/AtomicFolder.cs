@@ -55,7 +55,7 @@ public static class AtomicFolder
         try
         {
             Seal(temporary, checksums, cancellation);
-            MoveIntoPlace(temporary, target);
+            MoveIntoPlace(temporary, target, replace);
             LibC.FsyncFolder(parent);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -167,10 +167,15 @@ public static class AtomicFolder
         });
     }
 
-    private static void MoveIntoPlace(string temporary, string target)
+    // Without replace a folder that another process has published meanwhile stays: neither the deletion nor the move succeeds on one that has files.
+    private static void MoveIntoPlace(string temporary, string target, bool replace)
     {
-        if (!Directory.Exists(target))
+        if (!Directory.Exists(target) || !replace)
         {
+            if (Directory.Exists(target))
+            {
+                Directory.Delete(target);
+            }
             Directory.Move(temporary, target);
             return;
         }

@@ -17,16 +17,16 @@ public static class TemporaryName
     /// <summary>
     /// Deletes the unfinished files and folders directly inside a folder whose writing process is gone (or began after they were last
     /// touched, so that its number was re-used). Only the owner of a folder should call this: processes of other machines that share
-    /// the folder are not seen. Returns how many were deleted; a folder that does not exist has none.
+    /// the folder are not seen. Returns how many were deleted; a folder that does not exist has none. With a name, only what would have become that.
     /// </summary>
-    public static int DeleteLeftovers(string folder)
+    public static int DeleteLeftovers(string folder, string name = "")
     {
         if (!Directory.Exists(folder))
         {
             return 0;
         }
         int deleted = 0;
-        foreach (FileSystemInfo entry in new DirectoryInfo(folder).GetFileSystemInfos(Prefix + "*"))
+        foreach (FileSystemInfo entry in new DirectoryInfo(folder).GetFileSystemInfos(Prefix + Stem(name) + "*"))
         {
             if (ProcessOf(entry.Name) is not int process || IsAtWork(process, entry.LastWriteTimeUtc))
             {
@@ -37,13 +37,14 @@ public static class TemporaryName
         return deleted;
     }
 
-    /// <summary>The n-th temporary path beside a final path. Long names are cut so that the result still is a legal file name.</summary>
+    /// <summary>
+    /// This thread's n-th temporary path beside a final path: threads that write the same file do not meet. Long names are cut so that the
+    /// result still is a legal file name.
+    /// </summary>
     internal static string Beside(string path, int attempt)
     {
-        string name = Path.GetFileName(path);
-        string stem = name.Length > 50 ? name[..50] : name;
         return Path.Combine(Path.GetDirectoryName(path)!, string.Create(CultureInfo.InvariantCulture,
-            $"{Prefix}{stem}-{Environment.ProcessId}-{attempt}"));
+            $"{Prefix}{Stem(Path.GetFileName(path))}-{Environment.ProcessId}-{(1000 * Environment.CurrentManagedThreadId) + attempt}"));
     }
 
     /// <summary>Deletes a file or a whole folder; false when it stays. A leftover never stands in anybody's way.</summary>
@@ -66,6 +67,8 @@ public static class TemporaryName
             return false;
         }
     }
+
+    private static string Stem(string name) => name.Length > 50 ? name[..50] : name;
 
     private static int? ProcessOf(string name)
     {
