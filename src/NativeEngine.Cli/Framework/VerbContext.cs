@@ -20,6 +20,10 @@ internal sealed class VerbContext
         Limits = CgroupLimits.Read();
         Threads = ThreadCount.Resolve(
             parse.GetValue(common.Threads), Environment.GetEnvironmentVariable, Limits, Environment.ProcessorCount, talk.Warn);
+        if (!DeviceChoice.IsName(DeviceName))
+        {
+            throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{DeviceName}'", "nengine doctor shows the devices");
+        }
         _device = new DeviceChoice(DeviceName);
     }
 

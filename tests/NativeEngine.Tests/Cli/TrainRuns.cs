@@ -61,13 +61,13 @@ public sealed class TrainRuns : IDisposable
     public static string[] Override(string[] options, string[] extra) =>
         [.. options.Chunk(2).Where(option => !extra.Contains(option[0])).SelectMany(option => option), .. extra];
 
-    /// <summary>Every line of metrics.jsonl without its times.</summary>
+    /// <summary>Every line of metrics.jsonl without its times, and without the memory, which tells what earlier steps left in use too.</summary>
     public static string[] Metrics(string output) =>
     [
         .. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line =>
         {
             using var json = JsonDocument.Parse(line);
-            return string.Join(' ', json.RootElement.EnumerateObject().Where(m => !m.Name.EndsWith("seconds", StringComparison.Ordinal)).Select(m => $"{m.Name}={m.Value}"));
+            return string.Join(' ', json.RootElement.EnumerateObject().Where(m => !m.Name.EndsWith("seconds", StringComparison.Ordinal) && m.Name != "activation_bytes").Select(m => $"{m.Name}={m.Value}"));
         }),
     ];
 

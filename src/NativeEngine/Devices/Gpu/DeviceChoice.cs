@@ -23,13 +23,16 @@ public sealed partial class DeviceChoice
         {
             return;
         }
-        if (!GpuName().IsMatch(asked))
+        if (!IsName(asked))
         {
             throw new EngineException(ErrorKind.Usage, $"a device is auto, cpu, cuda[:i] or opencl[:p.d], got '{asked}'", "nengine doctor shows the devices");
         }
         _backend = asked.StartsWith("cuda", StringComparison.Ordinal) ? CudaBackend.Find() : OpenClBackend.Find();
         Named = _backend.Choose(asked);
     }
+
+    /// <summary>Whether a text has the form of a device's name.</summary>
+    public static bool IsName(string text) => text is "auto" or "cpu" || GpuName().IsMatch(text);
 
     /// <summary>The GPU that was named, or null for auto and cpu.</summary>
     public GpuInfo? Named { get; }
