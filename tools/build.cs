@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]|gpu-pack
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -14,6 +14,16 @@ return args switch
     ["kernels"] => Kernels(),
     ["kills"] => Kills("20"),
     ["kills", var count] => Kills(count),
+    ["fuzz"] => Fuzz("1000000", ""),
+    ["fuzz", var count] => Fuzz(count, ""),
+    ["fuzz", var count, var format] => Fuzz(count, format),
+    ["differential"] => Tests("DifferentialTests", ("DIFFERENTIAL_COUNT", "1000000")),
+    ["differential", var count] => Tests("DifferentialTests", ("DIFFERENTIAL_COUNT", count)),
+    ["determinism"] => Tests("DeterminismTests", ("DETERMINISM_SEEDS", "100")),
+    ["determinism", "update"] => Tests("DeterminismTests", ("DETERMINISM_UPDATE", "1")),
+    ["determinism", var seeds] => Tests("DeterminismTests", ("DETERMINISM_SEEDS", seeds)),
+    ["properties"] => Tests("Tests.Properties", ("PROPERTY_TIMES", "100")),
+    ["properties", var times] => Tests("Tests.Properties", ("PROPERTY_TIMES", times)),
     ["check"] => First(Build, Format, Test),
     ["capi"] => CApi("v3", "v4"),
     ["capi", "native"] => CApi("native"),
@@ -49,6 +59,25 @@ static int Kills(string count)
 {
     Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
     return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
+}
+
+// COUNT mutants of every format that is read (or of one), on all processors: docs/reliability.md says what they are held to.
+static int Fuzz(string count, string format) => Tests("FuzzTests.Read_", ("FUZZ_COUNT", count), ("FUZZ_FORMAT", format), ("FUZZ_THREADS", $"{Environment.ProcessorCount}"));
+
+// Tests that are longer when variables (without their prefix NENGINE_) say so, and what they report.
+static int Tests(string filter, params (string Name, string Value)[] variables)
+{
+    string report = Path.GetTempFileName();
+    foreach (var (name, value) in variables)
+    {
+        Environment.SetEnvironmentVariable("NENGINE_" + name, value);
+    }
+    string kind = variables[0].Name.Split('_')[0];
+    Environment.SetEnvironmentVariable($"NENGINE_{kind}_REPORT", report);
+    int code = DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", $"FullyQualifiedName~{filter}");
+    Console.WriteLine(string.Join('\n', File.ReadLines(report).Order(StringComparer.Ordinal)));
+    File.Delete(report);
+    return code;
 }
 
 // A folder for a machine with a GPU, without .NET and without a network: the check program, nengine, PyTorch's script, and the command "check".
@@ -189,7 +218,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|capi [native]|gpu-pack");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
     return 2;
 }
 

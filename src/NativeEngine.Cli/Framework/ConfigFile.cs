@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Formats;
 using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
@@ -14,8 +15,6 @@ internal sealed record Setting(Option Option, IReadOnlyList<string> Values, stri
 /// </summary>
 internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, CommonOptions common)
 {
-    private const long MaxFileBytes = 1 << 20;
-
     /// <summary>The verb and its sub-verb of a parse, outermost first, without the root.</summary>
     public static IReadOnlyList<Command> Chain(ParseResult parse)
     {
@@ -28,18 +27,21 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
     }
 
     /// <summary>The settings of a file for the verb of this chain.</summary>
-    public IReadOnlyList<Setting> Read(string path)
+    public IReadOnlyList<Setting> Read(string path) => Read(Load(path), path);
+
+    /// <summary>The settings of a text; <paramref name="path"/> is the file's name in messages.</summary>
+    public IReadOnlyList<Setting> Read(string yaml, string path)
     {
         var settings = new Dictionary<Option, Setting>();
-        foreach (var document in Load(path).Documents)
+        foreach (var node in StrictYaml.Parse(yaml, path))
         {
-            if (document.RootNode is YamlMappingNode mapping)
+            if (node is YamlMappingNode mapping)
             {
                 Walk(path, mapping, root, depth: 0, settings);
             }
-            else if (document.RootNode is not YamlScalarNode { Value: null or "" })
+            else if (node is not YamlScalarNode { Value: null or "" })
             {
-                throw Malformed(path, document.RootNode, "expected a mapping of option names to values");
+                throw Malformed(path, node, "expected a mapping of option names to values");
             }
         }
         return [.. settings.Values];
@@ -67,22 +69,12 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
         return new Setting(option, [text[(equals + 1)..]], "--set", int.MaxValue);
     }
 
-    private static YamlStream Load(string path)
+    private static string Load(string path)
     {
         try
         {
-            if (new FileInfo(path).Length > MaxFileBytes)
-            {
-                throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} is larger than {ByteSize.Format(MaxFileBytes)}");
-            }
-            using var reader = File.OpenText(path);
-            var stream = new YamlStream();
-            stream.Load(reader);
-            return stream;
-        }
-        catch (YamlException error)
-        {
-            throw new EngineException(ErrorKind.BadInput, $"{path}:{error.Start.Line}: not valid YAML: {error.Message.ReplaceLineEndings(" ")}", null, error);
+            return new FileInfo(path).Length <= StrictYaml.MaxFileBytes ? File.ReadAllText(path)
+                : throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} is larger than {ByteSize.Format(StrictYaml.MaxFileBytes)}");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -26,7 +26,9 @@ public static class StudyFolder
         string path = Path.Combine(folder, PlanName), identity = Identity(plan, jobs);
         if (File.Exists(path))
         {
-            string there = StrictJson.Load(path).RequireString("identity");
+            var manifest = StrictJson.Load(path);
+            manifest.RequireSchema(1);
+            string there = manifest.RequireString("identity");
             if (there != identity)
             {
                 throw new EngineException(ErrorKind.Usage, $"{folder} belongs to another study: its data, seed, units or training differ from {plan.Study.Path}",

@@ -1,6 +1,5 @@
 using System.Globalization;
 using NativeEngine.Formats;
-using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace NativeEngine.Ablation;
@@ -11,7 +10,6 @@ namespace NativeEngine.Ablation;
 /// </summary>
 public sealed class StudyNode
 {
-    private const long MaxFileBytes = 1 << 20;
     private readonly string _file;
     private readonly YamlNode _node;
 
@@ -32,8 +30,8 @@ public sealed class StudyNode
         try
         {
             long length = new FileInfo(path).Length;
-            return length <= MaxFileBytes ? Parse(File.ReadAllText(path), path)
-                : throw FormatErrors.Bad(path, $"a study of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(MaxFileBytes)} are read");
+            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path)
+                : throw FormatErrors.Bad(path, $"a study of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -44,18 +42,10 @@ public sealed class StudyNode
     /// <summary>Reads a text; <paramref name="name"/> is the file's name in messages.</summary>
     public static StudyNode Parse(string yaml, string name)
     {
-        var stream = new YamlStream();
-        try
-        {
-            stream.Load(new StringReader(yaml));
-        }
-        catch (YamlException e)
-        {
-            throw FormatErrors.Bad(FormattableString.Invariant($"{name}:{e.Start.Line}"), $"not valid YAML: {e.Message.ReplaceLineEndings(" ")}", inner: e);
-        }
-        return stream.Documents.Count == 1 && stream.Documents[0].RootNode is YamlMappingNode root
+        var documents = StrictYaml.Parse(yaml, name);
+        return documents.Count == 1 && documents[0] is YamlMappingNode root
             ? new StudyNode(name, root, "")
-            : throw FormatErrors.Bad(name, $"a study is one mapping with data, seed, units and training, got {stream.Documents.Count} documents or another form");
+            : throw FormatErrors.Bad(name, $"a study is one mapping with data, seed, units and training, got {documents.Count} documents or another form");
     }
 
     /// <summary>The members of a mapping; a key that is not known is refused with a suggestion. A null value counts as absent.</summary>

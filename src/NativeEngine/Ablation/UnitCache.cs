@@ -232,8 +232,7 @@ public sealed class UnitCache
         }
         try
         {
-            var fields = StrictJson.Load(Path.Combine(folder, KeyName)).Require("fields").Members().ToDictionary(f => f.Name, f => f.Value.AsString(), StringComparer.Ordinal);
-            return UnitKey.HashOf(fields) == hash ? null : $"{folder}: {KeyName} describes another key than the folder's name";
+            return ReadKey(StrictJson.Load(Path.Combine(folder, KeyName))) == hash ? null : $"{folder}: {KeyName} describes another key than the folder's name";
         }
         catch (EngineException e)
         {
@@ -304,12 +303,24 @@ public sealed class UnitCache
         return new UnitCacheEntry(Path.GetFileName(folder), label, folder, bytes, Directory.GetLastWriteTimeUtc(folder), ReadCost(folder));
     }
 
+    /// <summary>The key that the fields of an entry's key.json give.</summary>
+    internal static string ReadKey(StrictJson json)
+    {
+        json.RequireSchema(1);
+        return UnitKey.HashOf(json.Require("fields").Members().ToDictionary(f => f.Name, f => f.Value.AsString(), StringComparer.Ordinal));
+    }
+
+    internal static UnitCost ReadCost(StrictJson json)
+    {
+        json.RequireSchema(1);
+        return new UnitCost(json.RequireLong("steps", 0), json.RequireLong("tokens", 0), json.RequireDouble("flops", 0), json.RequireDouble("seconds", 0));
+    }
+
     private static UnitCost? ReadCost(string folder)
     {
         try
         {
-            var json = StrictJson.Load(Path.Combine(folder, CostName));
-            return new UnitCost(json.RequireLong("steps", 0), json.RequireLong("tokens", 0), json.RequireDouble("flops", 0), json.RequireDouble("seconds", 0));
+            return ReadCost(StrictJson.Load(Path.Combine(folder, CostName)));
         }
         catch (EngineException)
         {

@@ -140,7 +140,8 @@ public sealed class JsonlReader
                 return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty(field, out var value)
                     && value.ValueKind == JsonValueKind.Array;
             }
-            catch (JsonException)
+            // The second: half of a surrogate pair in a name.
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
             {
                 return false;
             }

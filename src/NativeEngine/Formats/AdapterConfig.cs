@@ -22,8 +22,13 @@ internal sealed record AdapterConfig(int Rank, double Alpha, IReadOnlyList<Stric
         {
             throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no adapter folder");
         }
-        var json = StrictJson.Load(path);
-        string type = json.RequireString("peft_type");
+        return Parse(StrictJson.Load(path));
+    }
+
+    /// <summary>Reads the document.</summary>
+    public static AdapterConfig Parse(StrictJson json)
+    {
+        string path = json.File, type = json.RequireString("peft_type");
         if (type != "LORA")
         {
             throw new EngineException(ErrorKind.BadInput, $"{path}: \"peft_type\" is \"{type}\"; only LORA is supported");
@@ -46,6 +51,6 @@ internal sealed record AdapterConfig(int Rank, double Alpha, IReadOnlyList<Stric
         {
             throw new EngineException(ErrorKind.BadInput, $"{path}: \"bias\" is not \"none\", which is not supported");
         }
-        return new AdapterConfig(json.RequireInt("r", 1), json.RequireDouble("lora_alpha", 0), [.. json.Require("target_modules").Items()]);
+        return new AdapterConfig(json.RequireInt("r", 1), json.RequireDouble("lora_alpha", 0), json.Require("target_modules").SomeItems());
     }
 }

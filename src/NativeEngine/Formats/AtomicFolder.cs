@@ -76,23 +76,19 @@ public static class AtomicFolder
     {
         try
         {
-            foreach ((string name, StrictJson entry) in StrictJson.Load(Path.Combine(folder, ChecksumsName)).Require("files").Members())
+            foreach (var (name, expected, sum) in ReadChecksums(StrictJson.Load(Path.Combine(folder, ChecksumsName))))
             {
                 string file = Path.Combine(folder, name);
-                if (Path.IsPathRooted(name) || name.Split('/', '\\').Contains(".."))
-                {
-                    return $"{folder}: {ChecksumsName} names {FormatErrors.Quote(name)}, which is outside the folder";
-                }
                 if (!File.Exists(file))
                 {
                     return $"{folder}: {name} is missing";
                 }
-                long expected = entry.RequireLong("bytes", 0), length = new FileInfo(file).Length;
+                long length = new FileInfo(file).Length;
                 if (length != expected)
                 {
                     return $"{folder}: {name} has {length} bytes instead of {expected}";
                 }
-                if (Hash(file, cancellation) != entry.RequireString("sha256"))
+                if (Hash(file, cancellation) != sum)
                 {
                     return $"{folder}: the content of {name} does not match its checksum";
                 }
@@ -107,6 +103,22 @@ public static class AtomicFolder
         {
             return $"{folder}: cannot be read: {e.Message}";
         }
+    }
+
+    /// <summary>The files a checksums.json lists. Errors: BadInput, also for a name outside the folder.</summary>
+    internal static List<(string Name, long Bytes, string Sha256)> ReadChecksums(StrictJson json)
+    {
+        json.RequireSchema(1);
+        var files = new List<(string, long, string)>();
+        foreach ((string name, StrictJson entry) in json.Require("files").Members())
+        {
+            if (Path.IsPathRooted(name) || name.Split('/', '\\').Contains(".."))
+            {
+                throw FormatErrors.Bad(json.File, $"names {FormatErrors.Quote(name)}, which is outside the folder");
+            }
+            files.Add((name, entry.RequireLong("bytes", 0), entry.RequireString("sha256")));
+        }
+        return files;
     }
 
     private static string CreateBeside(string target)

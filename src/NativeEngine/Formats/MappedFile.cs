@@ -1,10 +1,11 @@
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace NativeEngine.Formats;
 
 /// <summary>
-/// A read-only memory-mapped file of any size. Spans point into the mapping: they must not be used after Dispose. A file that another
+/// A read-only memory-mapped file of any size, or the bytes of one that are in memory already. Spans point into the mapping: they must not be used after Dispose. A file that another
 /// process cuts short while it is mapped ends this process on some systems; published files are replaced, never cut, so this needs
 /// somebody else's hand.
 /// </summary>
@@ -12,7 +13,18 @@ internal sealed unsafe class MappedFile : IDisposable
 {
     private readonly MemoryMappedFile? _mapping;
     private readonly MemoryMappedViewAccessor? _view;
+    private GCHandle _pinned;
     private byte* _start;
+
+    private MappedFile(string path, byte[] bytes)
+    {
+        (Path, Length) = (path, bytes.Length);
+        if (Length > 0)
+        {
+            _pinned = GCHandle.Alloc(bytes, GCHandleType.Pinned);
+            _start = (byte*)_pinned.AddrOfPinnedObject();
+        }
+    }
 
     private MappedFile(string path, SafeFileHandle handle)
     {
@@ -67,6 +79,9 @@ internal sealed unsafe class MappedFile : IDisposable
         }
     }
 
+    /// <summary>A file's bytes in memory, which must not change until this is disposed; <paramref name="name"/> is for messages.</summary>
+    public static MappedFile Of(string name, byte[] bytes) => new(name, bytes);
+
     /// <summary>A range of the file. The caller has checked it against the length.</summary>
     public ReadOnlySpan<byte> Bytes(long offset, int count)
     {
@@ -84,7 +99,7 @@ internal sealed unsafe class MappedFile : IDisposable
     /// <summary>Lets the system take back the memory of everything read so far; it can be read again.</summary>
     public void Forget()
     {
-        if (_start != null)
+        if (_start != null && _view is not null)
         {
             Native.LibC.Forget(_start, Length);
         }
@@ -95,6 +110,11 @@ internal sealed unsafe class MappedFile : IDisposable
         if (_start != null)
         {
             _start = null;
+            if (_pinned.IsAllocated)
+            {
+                _pinned.Free();
+                return;
+            }
             _view!.SafeMemoryMappedViewHandle.ReleasePointer();
             _view.Dispose();
             _mapping!.Dispose();

@@ -43,9 +43,13 @@ public sealed class NpyFile : IDisposable
     public long RowLength => _header.Shape.Length == 0 ? 1 : FormatErrors.ElementCount(_header.Shape.AsSpan(1))!.Value;
 
     /// <summary>Opens and checks a file; whatever is wrong is one BadInput sentence.</summary>
-    public static NpyFile Open(string path)
+    public static NpyFile Open(string path) => Of(MappedFile.Open(path));
+
+    /// <summary>Reads one that is in memory already; the bytes must not change until it is disposed. <paramref name="name"/> is for messages.</summary>
+    public static NpyFile Parse(string name, byte[] bytes) => Of(MappedFile.Of(name, bytes));
+
+    private static NpyFile Of(MappedFile map)
     {
-        var map = MappedFile.Open(path);
         try
         {
             return new NpyFile(map);

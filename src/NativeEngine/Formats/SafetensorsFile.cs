@@ -36,9 +36,13 @@ public sealed class SafetensorsFile : IDisposable
         ?? throw FormatErrors.Bad(Path, $"there is no tensor {FormatErrors.Quote(name)} among its {_tensors.Length}");
 
     /// <summary>Opens and checks a file.</summary>
-    public static SafetensorsFile Open(string path)
+    public static SafetensorsFile Open(string path) => Of(MappedFile.Open(path));
+
+    /// <summary>Reads one that is in memory already; the bytes must not change until it is disposed. <paramref name="name"/> is for messages.</summary>
+    public static SafetensorsFile Parse(string name, byte[] bytes) => Of(MappedFile.Of(name, bytes));
+
+    private static SafetensorsFile Of(MappedFile map)
     {
-        var map = MappedFile.Open(path);
         try
         {
             return new SafetensorsFile(map);

@@ -57,6 +57,14 @@ public sealed class SafetensorsModel : IDisposable
         }
     }
 
+    /// <summary>A model in one file that is in memory already; the bytes must not change until it is disposed.</summary>
+    internal static SafetensorsModel Parse(string name, byte[] bytes)
+    {
+        var model = new SafetensorsModel(name);
+        model.Add(SafetensorsFile.Parse(name, bytes));
+        return model;
+    }
+
     /// <summary>The tensor of a name, or null.</summary>
     public SafetensorsTensor? Find(string name) => _byName.GetValueOrDefault(name);
 
@@ -79,14 +87,10 @@ public sealed class SafetensorsModel : IDisposable
     {
         if (!path.EndsWith(".json", StringComparison.Ordinal))
         {
-            _files.Add(SafetensorsFile.Open(path));
-            foreach (SafetensorsTensor tensor in _files[0].Tensors)
-            {
-                Add(tensor);
-            }
+            Add(SafetensorsFile.Open(path));
             return;
         }
-        var shardOf = ReadIndex(path);
+        var shardOf = ReadIndex(StrictJson.Load(path));
         string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         foreach (string shard in shardOf.Values.Distinct().Order(StringComparer.Ordinal))
         {
@@ -122,16 +126,26 @@ public sealed class SafetensorsModel : IDisposable
         }
     }
 
+    private void Add(SafetensorsFile single)
+    {
+        _files.Add(single);
+        foreach (SafetensorsTensor tensor in single.Tensors)
+        {
+            Add(tensor);
+        }
+    }
+
     private void Add(SafetensorsTensor tensor)
     {
         _tensors.Add(tensor);
         _byName.Add(tensor.Name, tensor);
     }
 
-    private static Dictionary<string, string> ReadIndex(string path)
+    /// <summary>The shard of every tensor. Errors: BadInput, also for a shard that is not beside the index.</summary>
+    internal static Dictionary<string, string> ReadIndex(StrictJson index)
     {
         var shardOf = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach ((string name, StrictJson value) in StrictJson.Load(path).Require("weight_map", "must map tensor names to files").Members())
+        foreach ((string name, StrictJson value) in index.Require("weight_map", "must map tensor names to files").Members())
         {
             string shard = value.AsString();
             if (shard.Length == 0 || shard is "." or ".." || shard.AsSpan().ContainsAny("/\\:\0"))
@@ -140,6 +154,6 @@ public sealed class SafetensorsModel : IDisposable
             }
             shardOf.Add(name, shard);
         }
-        return shardOf.Count > 0 ? shardOf : throw FormatErrors.Bad(path, "\"weight_map\" has no tensors");
+        return shardOf.Count > 0 ? shardOf : throw FormatErrors.Bad(index.File, "\"weight_map\" has no tensors");
     }
 }

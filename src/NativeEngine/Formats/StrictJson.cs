@@ -95,7 +95,7 @@ internal sealed class StrictJson
         {
             foreach (JsonProperty member in _element.EnumerateObject())
             {
-                string name = Unpaired(() => member.Name);
+                string name = NameOf(member);
                 yield return (name, new StrictJson(File, member.Value, this, name));
             }
         }
@@ -108,11 +108,25 @@ internal sealed class StrictJson
         return _element.EnumerateArray().Select((item, i) => new StrictJson(File, item, this, null, i));
     }
 
+    /// <summary>The items of an array that must have so many.</summary>
+    public StrictJson[] Items(int count)
+    {
+        StrictJson[] items = [.. Items()];
+        return items.Length == count ? items : throw Bad($"must have {count} items, it has {items.Length}");
+    }
+
+    /// <summary>The items of an array that must have one at least.</summary>
+    public StrictJson[] SomeItems()
+    {
+        StrictJson[] items = [.. Items()];
+        return items.Length > 0 ? items : throw Bad("must have an item at least, it is empty");
+    }
+
     /// <summary>Members of an object or items of an array.</summary>
     public int Count() => Kind == JsonValueKind.Object ? _element.GetPropertyCount() : RequireKind(JsonValueKind.Array)._element.GetArrayLength();
 
     /// <summary>This value as a string.</summary>
-    public string AsString() => Kind == JsonValueKind.String ? Unpaired(() => _element.GetString()!) : throw Wrong("must be a string");
+    public string AsString() => Kind == JsonValueKind.String ? Text() : throw Wrong("must be a string");
 
     /// <summary>This value as a boolean.</summary>
     public bool AsBool() => Kind switch
@@ -136,6 +150,15 @@ internal sealed class StrictJson
     public double AsDouble(double min = double.MinValue, double max = double.MaxValue)
         => Kind == JsonValueKind.Number && _element.TryGetDouble(out double value) && value >= min && value <= max
             ? value : throw Wrong(NumberRule(min, max));
+
+    /// <summary>Refuses a document of a form newer than the newest this build knows; its member "schema" says which it is.</summary>
+    public void RequireSchema(int newest)
+    {
+        if (RequireInt("schema", 1) is var schema && schema > newest)
+        {
+            throw FormatErrors.Bad(File, $"has the schema {schema}, this build reads up to {newest}", "a newer nengine wrote it; read it with that one");
+        }
+    }
 
     /// <summary>A member that must be a string.</summary>
     public string RequireString(string name) => Require(name, "must be a string").AsString();
@@ -202,17 +225,31 @@ internal sealed class StrictJson
     };
 
     // System.Text.Json decodes escapes late and throws InvalidOperationException for half a surrogate pair.
-    private string Unpaired(Func<string> read)
+    private string Text()
     {
         try
         {
-            return read();
+            return _element.GetString()!;
         }
         catch (InvalidOperationException e)
         {
-            throw FormatErrors.Bad(File, $"{Where} has a string with half of a surrogate pair", inner: e);
+            throw Half(e);
         }
     }
+
+    private string NameOf(JsonProperty member)
+    {
+        try
+        {
+            return member.Name;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Half(e);
+        }
+    }
+
+    private EngineException Half(InvalidOperationException e) => FormatErrors.Bad(File, $"{Where} has a string with half of a surrogate pair", inner: e);
 
     private string Path()
     {

@@ -1,6 +1,5 @@
 using System.Globalization;
 using NativeEngine.Formats;
-using YamlDotNet.Core;
 using YamlDotNet.RepresentationModel;
 
 namespace NativeEngine.Merging;
@@ -8,8 +7,6 @@ namespace NativeEngine.Merging;
 /// <summary>Reads mergekit's YAML node by node; whatever is not understood is refused with its line.</summary>
 internal sealed class RecipeReader
 {
-    private const long MaxFileBytes = 1 << 20;
-
     private static readonly string[] _keys =
         ["merge_method", "base_model", "models", "slices", "parameters", "dtype", "out_dtype", "tokenizer_source", "tokenizer"];
 
@@ -31,8 +28,8 @@ internal sealed class RecipeReader
         try
         {
             long length = new FileInfo(path).Length;
-            return length <= MaxFileBytes ? Parse(File.ReadAllText(path), path, Path.GetDirectoryName(Path.GetFullPath(path)))
-                : throw FormatErrors.Bad(path, $"a recipe of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(MaxFileBytes)} are read");
+            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path, Path.GetDirectoryName(Path.GetFullPath(path)))
+                : throw FormatErrors.Bad(path, $"a recipe of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -42,18 +39,10 @@ internal sealed class RecipeReader
 
     public static MergeRecipe Parse(string yaml, string name, string? folder)
     {
-        var stream = new YamlStream();
-        try
-        {
-            stream.Load(new StringReader(yaml));
-        }
-        catch (YamlException e)
-        {
-            throw FormatErrors.Bad(FormattableString.Invariant($"{name}:{e.Start.Line}"), $"not valid YAML: {e.Message.ReplaceLineEndings(" ")}", inner: e);
-        }
-        return stream.Documents.Count == 1 && stream.Documents[0].RootNode is YamlMappingNode root
+        var documents = StrictYaml.Parse(yaml, name);
+        return documents.Count == 1 && documents[0] is YamlMappingNode root
             ? new RecipeReader(name).Recipe(root, folder)
-            : throw FormatErrors.Bad(name, $"a recipe is one mapping with merge_method and models, got {stream.Documents.Count} documents or another form");
+            : throw FormatErrors.Bad(name, $"a recipe is one mapping with merge_method and models, got {documents.Count} documents or another form");
     }
 
     private MergeRecipe Recipe(YamlMappingNode root, string? folder)

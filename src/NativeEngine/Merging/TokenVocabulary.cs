@@ -30,20 +30,24 @@ internal sealed class TokenVocabulary
     /// <summary>Reads the vocabulary of a folder, or null when it has no tokenizer.json. Errors: BadInput for a malformed one.</summary>
     public static TokenVocabulary? Read(string? folder)
     {
-        const int MaxId = 50_000_000;
         string path = Path.Combine(folder ?? "", TokenizerFile.FileName);
         if (folder is null || !File.Exists(path))
         {
             return null;
         }
-        var json = StrictJson.Load(path);
+        return Parse(StrictJson.Load(path), folder);
+    }
+
+    /// <summary>Reads the document.</summary>
+    public static TokenVocabulary Parse(StrictJson json, string folder)
+    {
         var ids = new Dictionary<string, int>(StringComparer.Ordinal);
         var vocabulary = json.Require("model").Require("vocab");
         if (vocabulary.Kind == JsonValueKind.Object)
         {
             foreach (var (token, id) in vocabulary.Members())
             {
-                ids.Add(token, id.AsInt(0, MaxId));
+                ids.Add(token, id.AsInt(0));
             }
         }
         else
@@ -51,12 +55,18 @@ internal sealed class TokenVocabulary
             int id = 0;
             foreach (var item in vocabulary.Items())
             {
-                ids[item.Items().First().AsString()] = id++;
+                var token = item.Items().FirstOrDefault() ?? throw item.Bad("must be a token and its score");
+                ids[token.AsString()] = id++;
             }
         }
         foreach (var added in json.Optional("added_tokens")?.Items() ?? [])
         {
-            ids[added.RequireString("content")] = added.RequireInt("id", 0, MaxId);
+            ids[added.RequireString("content")] = added.RequireInt("id", 0);
+        }
+        int largest = ids.Values.DefaultIfEmpty(-1).Max();
+        if (largest >= ids.Count + TokenizerJson.MaxHoles)
+        {
+            throw json.Require("model").Bad($"has {ids.Count} tokens, but ids up to {largest}; ids must be below {ids.Count + TokenizerJson.MaxHoles}");
         }
         return new TokenVocabulary(folder, ids);
     }

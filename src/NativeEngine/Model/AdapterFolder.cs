@@ -56,10 +56,22 @@ public static class AdapterFolder
         var described = AdapterConfig.Read(folder);
         var targets = described.Targets.Select(t => LoraAdapter.AllTargets.Contains(t.AsString()) ? t.AsString()
             : throw t.Bad($"is \"{t.AsString()}\"; an adapter may sit on {string.Join(", ", LoraAdapter.AllTargets)}")).ToList();
+        using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
+        // The rank decides how much is allocated, so the file must have it too.
+        foreach (var tensor in file.Tensors.Where(t => t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal)))
+        {
+            if (tensor.Shape.Length != 2 || tensor.Shape[0] != described.Rank)
+            {
+                throw FormatErrors.Bad(tensor.File, $"tensor {FormatErrors.Quote(tensor.Name)} is {FormatErrors.Shape(tensor.Shape)}; {ConfigName} says \"r\": {described.Rank}");
+            }
+        }
+        if (file.Tensors.Count < targets.Count)
+        {
+            throw FormatErrors.Bad(file.Path, $"it has {file.Tensors.Count} tensors; {ConfigName} names {targets.Count} projections");
+        }
         var adapter = new LoraAdapter(device, config, described.Rank, (float)described.Alpha, targets, trainable);
         try
         {
-            using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
             foreach (var tensor in file.Tensors)
             {
                 bool known = tensor.Name.StartsWith(Prefix, StringComparison.Ordinal) && adapter.Parameters.Layout.Find(tensor.Name[Prefix.Length..]) is not null;

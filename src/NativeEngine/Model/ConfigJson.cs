@@ -22,8 +22,13 @@ public static class ConfigJson
             throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no model folder",
                 Directory.Exists(folder) ? null : "the folder itself does not exist");
         }
-        var json = StrictJson.Load(path);
-        string type = json.OptionalString("model_type") ?? "llama";
+        return Parse(StrictJson.Load(path));
+    }
+
+    /// <summary>Reads the document.</summary>
+    internal static LlamaConfig Parse(StrictJson json)
+    {
+        string path = json.File, type = json.OptionalString("model_type") ?? "llama";
         if (type != "llama")
         {
             throw new EngineException(ErrorKind.BadInput, $"{path}: \"model_type\" is \"{type}\"; this engine runs \"llama\"");

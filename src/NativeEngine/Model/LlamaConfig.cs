@@ -92,7 +92,8 @@ public sealed record LlamaConfig
         }
     }
 
-    private IEnumerable<(string, Shape, bool)> Tensors()
+    /// <summary>Name and shape of every weight, one after the other, and whether it decays.</summary>
+    internal IEnumerable<(string Name, Shape Shape, bool Decays)> Tensors()
     {
         yield return ("model.embed_tokens.weight", new Shape(VocabularySize, HiddenSize), true);
         for (int l = 0; l < Layers; l++)

@@ -16,10 +16,20 @@ public static class ModelFolder
     public static (LlamaConfig Config, ParameterSet Parameters) Load(string folder, Device device, CancellationToken cancellation = default)
     {
         var config = ConfigJson.Read(folder);
+        using var file = SafetensorsModel.Open(folder);
+        return (config, LoadWeights(config, file, device, cancellation));
+    }
+
+    /// <summary>The weights of a configuration. Nothing of its size is allocated before the file is known to have all of them.</summary>
+    internal static ParameterSet LoadWeights(LlamaConfig config, SafetensorsModel file, Device device, CancellationToken cancellation = default)
+    {
+        foreach (var (name, shape, _) in config.Tensors())
+        {
+            Require(file, name, shape);
+        }
         var parameters = new ParameterSet(device, config.Layout(), MemoryUse.Parameters);
         try
         {
-            using var file = SafetensorsModel.Open(folder);
             foreach (var tensor in file.Tensors)
             {
                 if (parameters.Layout.Find(tensor.Name) is null && !IsKnownExtra(tensor.Name, config))
@@ -28,7 +38,7 @@ public static class ModelFolder
                 }
             }
             Read(file, parameters, name => name, cancellation);
-            return (config, parameters);
+            return parameters;
         }
         catch
         {
@@ -56,18 +66,12 @@ public static class ModelFolder
     /// <summary>Reads every entry of a parameter vector from a file in which it may have another name.</summary>
     internal static void Read(SafetensorsModel file, ParameterSet parameters, Func<string, string> nameInFile, CancellationToken cancellation)
     {
-        var values = new float[Chunk];
+        var values = new float[Math.Min(Chunk, parameters.Layout.Length)];
         foreach (var entry in parameters.Layout.Entries)
         {
             cancellation.ThrowIfCancellationRequested();
             string name = nameInFile(entry.Name);
-            var tensor = file.Find(name)
-                ?? throw new EngineException(ErrorKind.BadInput, $"{file.Path}: tensor \"{name}\" is missing; it should be {entry.Shape}");
-            var shape = new Shape(tensor.Shape.Length <= 4 ? tensor.Shape : [tensor.ElementCount]);
-            if (shape != entry.Shape)
-            {
-                throw new EngineException(ErrorKind.BadInput, $"{tensor.File}: tensor \"{name}\" is {shape}, the configuration asks for {entry.Shape}");
-            }
+            var tensor = Require(file, name, entry.Shape);
             var flat = parameters.View(entry).Reshape(entry.Shape.Count);
             for (long first = 0; first < flat.Length; first += Chunk)
             {
@@ -76,6 +80,16 @@ public static class ModelFolder
                 parameters.Device.Upload<float>(part, flat.Slice(first, part.Length));
             }
         }
+    }
+
+    /// <summary>The tensor of a name and a shape. Errors: BadInput when it is missing or has another shape.</summary>
+    private static SafetensorsTensor Require(SafetensorsModel file, string name, Shape expected)
+    {
+        var tensor = file.Find(name)
+            ?? throw new EngineException(ErrorKind.BadInput, $"{file.Path}: tensor \"{name}\" is missing; it should be {expected}");
+        var shape = new Shape(tensor.Shape.Length <= 4 ? tensor.Shape : [tensor.ElementCount]);
+        return shape == expected ? tensor
+            : throw new EngineException(ErrorKind.BadInput, $"{tensor.File}: tensor \"{name}\" is {shape}, the configuration asks for {expected}");
     }
 
     internal static TensorSpec Spec(ParameterEntry entry, string name, DType type)

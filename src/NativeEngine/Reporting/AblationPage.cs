@@ -16,18 +16,20 @@ public static class AblationPage
     /// <summary>The report of a study's folder. Errors: BadInput when rank.json is missing or not what rank writes.</summary>
     public static Report Of(string folder, string name, IReadOnlyList<(string, string)> origin)
     {
-        var rank = StrictJson.Load(Path.Combine(folder, "rank.json"));
         string confirmed = Path.Combine(folder, "confirm.json");
-        var confirm = File.Exists(confirmed) ? StrictJson.Load(confirmed) : null;
+        return Of(StrictJson.Load(Path.Combine(folder, "rank.json")), File.Exists(confirmed) ? StrictJson.Load(confirmed) : null, name, origin);
+    }
+
+    /// <summary>The report of the two documents.</summary>
+    internal static Report Of(StrictJson rank, StrictJson? confirm, string name, IReadOnlyList<(string, string)> origin)
+    {
+        rank.RequireSchema(1);
+        confirm?.RequireSchema(1);
         if (confirm is not null && confirm.RequireString("identity") != rank.RequireString("identity"))
         {
             confirm = null;
         }
-        var rows = rank.Require("mixtures").Items().ToArray();
-        if (rows.Length == 0)
-        {
-            throw FormatErrors.Bad(rank.File, "ranks no mixture");
-        }
+        var rows = rank.Require("mixtures").SomeItems();
         double best = rows[0].RequireDouble("score"), sure = rows[0].RequireDouble("probability_of_best");
         var facts = new List<ReportFact>
         {
@@ -43,7 +45,7 @@ public static class AblationPage
         }
         if (confirm is not null)
         {
-            var average = confirm.Require("stand_ins").Items().First().Require("agreement").Items().Last();
+            var average = confirm.Require("stand_ins").SomeItems()[0].Require("agreement").SomeItems()[^1];
             double pearson = Maybe(average, "pearson");
             facts.Add(new("correlation with the truth", ReportNumber.Short(pearson), pearson));
             sections.Add(Confirmed(confirm, average));
@@ -90,9 +92,9 @@ public static class AblationPage
 
     private static ReportSection Losses(StrictJson rank, StrictJson[] rows)
     {
-        string[] domains = [.. rank.Require("domains").Items().Select(d => d.RequireString("domain"))];
+        string[] domains = [.. rank.Require("domains").SomeItems().Select(d => d.RequireString("domain"))];
         double[] seed = [.. rank.Require("domains").Items().Select(d => d.RequireDouble("seed_loss"))];
-        double[][] losses = [.. rows.Select(r => r.Require("losses").Items().Select(l => l.AsDouble()).ToArray())];
+        double[][] losses = [.. rows.Select(r => r.Require("losses").Items(domains.Length).Select(l => l.AsDouble()).ToArray())];
         int most = Enumerable.Range(0, domains.Length).MaxBy(d => losses.Max(l => l[d]) - losses.Min(l => l[d]));
         return new ReportSection(
             "Where do the mixtures differ?",
@@ -112,7 +114,7 @@ public static class AblationPage
 
     private static ReportSection Worth(StrictJson worth)
     {
-        var units = worth.Require("units").Items().OrderByDescending(u => Maybe(u, "shapley")).ToArray();
+        var units = worth.Require("units").SomeItems().OrderByDescending(u => Maybe(u, "shapley")).ToArray();
         return new ReportSection(
             "What is each unit worth?",
             $"{units[0].RequireString("unit")} lowers the score most, by {ReportNumber.Short(Maybe(units[0], "shapley"))} on average over the sets it may join; {units[^1].RequireString("unit")} least, by {ReportNumber.Short(Maybe(units[^1], "shapley"))}.")
@@ -131,8 +133,8 @@ public static class AblationPage
     private static ReportSection Confirmed(StrictJson confirm, StrictJson average)
     {
         var mixtures = confirm.Require("mixtures").Items().ToArray();
-        var standIn = confirm.Require("stand_ins").Items().First();
-        double[] scores = [.. standIn.Require("scores").Items().Select(s => s.Kind == JsonValueKind.Null ? double.NaN : s.AsDouble())];
+        var standIn = confirm.Require("stand_ins").SomeItems()[0];
+        double[] scores = [.. standIn.Require("scores").Items(mixtures.Length).Select(s => s.Kind == JsonValueKind.Null ? double.NaN : s.AsDouble())];
         var points = mixtures.Select((m, i) => (X: scores[i], Y: Maybe(m, "true_score"), Tell: m.RequireString("mixture"))).Where(p => double.IsFinite(p.X) && double.IsFinite(p.Y)).ToArray();
         var additivity = confirm.Require("additivity");
         string[] pairs = [.. additivity.Require("pairs").Items().Select(p => $"{p.RequireString("first")} with {p.RequireString("second")}")];
@@ -140,7 +142,7 @@ public static class AblationPage
             + (double.IsFinite(End(average, "pearson_interval", 0)) ? $" ({ReportNumber.Short(End(average, "pearson_interval", 0))} to {ReportNumber.Short(End(average, "pearson_interval", 1))})" : "")
             + $" and orders {ReportNumber.Percent(Maybe(average, "decision_accuracy"))} of the pairs rightly; trusting its first choice costs {ReportNumber.Short(Maybe(average, "regret_at_1"))}. "
             + (pairs.Length == 0 ? "No pair of units breaks additivity." : $"Additivity fails for {string.Join(", ", pairs)}: do not trust mixtures of them.");
-        var rows = confirm.Require("stand_ins").Items().Select(s => (Name: s.RequireString("stand_in"), Last: s.Require("agreement").Items().Last())).ToArray();
+        var rows = confirm.Require("stand_ins").Items().Select(s => (Name: s.RequireString("stand_in"), Last: s.Require("agreement").SomeItems()[^1])).ToArray();
         return new ReportSection("How well did merging predict true trainings?", answer)
         {
             Figures =
@@ -166,7 +168,7 @@ public static class AblationPage
     {
         var safety = rank.Require("merge_safety");
         string[] units = [.. rank.Require("units").Items().Select(u => u.RequireString("unit"))], warnings = [.. safety.Require("warnings").Items().Select(w => w.AsString())];
-        double[][] cosines = [.. safety.Require("cosines").Items().Select(row => row.Items().Select(c => c.Kind == JsonValueKind.Null ? double.NaN : c.AsDouble()).ToArray())];
+        double[][] cosines = [.. safety.Require("cosines").Items(units.Length).Select(row => row.Items(units.Length).Select(c => c.Kind == JsonValueKind.Null ? double.NaN : c.AsDouble()).ToArray())];
         return new ReportSection(
             "May these models be averaged?",
             $"The average gains {ReportNumber.Short(Maybe(safety, "gain_over_seed"))} over the seed model; the barrier between models is {ReportNumber.Short(Maybe(safety, "barrier"))}, their updates have a mean cosine of {ReportNumber.Short(Maybe(safety, "mean_cosine"))}. "
@@ -188,5 +190,5 @@ public static class AblationPage
 
     private static double Maybe(StrictJson row, string name) => row.Optional(name) is { Kind: JsonValueKind.Number } value ? value.AsDouble() : double.NaN;
 
-    private static double End(StrictJson row, string name, int end) => row.Optional(name) is { Kind: JsonValueKind.Array } ends ? ends.Items().ElementAt(end).AsDouble() : double.NaN;
+    private static double End(StrictJson row, string name, int end) => row.Optional(name) is { Kind: JsonValueKind.Array } ends ? ends.Items(2)[end].AsDouble() : double.NaN;
 }

@@ -17,6 +17,7 @@ public static class SelectionPage
     /// </summary>
     public static Report Of(SelectionDocument document, Tensor<float>? features, IGradientNormalizer normalizer, IReadOnlyList<(string, string)> origin)
     {
+        SelectionBookkeeping.Require(document);
         var sections = new List<ReportSection> { Kept(document), Covered(document) };
         if (features is { } rows)
         {

@@ -251,13 +251,12 @@ public sealed record SelectionDocument
     }
 
     /// <summary>Reads a document. Errors: BadInput with the member that is missing or of the wrong kind; whether it is true is not checked.</summary>
-    public static SelectionDocument Load(string path)
+    public static SelectionDocument Load(string path) => Parse(StrictJson.Load(path));
+
+    /// <summary>Reads the document.</summary>
+    internal static SelectionDocument Parse(StrictJson json)
     {
-        var json = StrictJson.Load(path);
-        if (json.RequireInt("schema") is not 1 and var schema)
-        {
-            throw FormatErrors.Bad(path, $"the schema is {schema}, this build reads 1");
-        }
+        json.RequireSchema(1);
         var options = json.Require("options");
         var certificate = json.Require("certificate");
         return new SelectionDocument

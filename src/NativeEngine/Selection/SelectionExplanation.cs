@@ -43,7 +43,7 @@ public sealed record SelectionExplanation(
 {
     /// <summary>
     /// Explains one example. Cost: two rows of distances, and the distances of the examples its rival (or itself) represents to all other picks.
-    /// Errors: Usage for an index outside the pool; BadInput for features of another shape.
+    /// Errors: Usage for an index outside the pool; BadInput for features of another shape and for lists that do not fit together.
     /// </summary>
     /// <param name="document">The selection, taken at its word (<see cref="SelectionVerifier"/> checks it).</param>
     /// <param name="index">The example.</param>
@@ -59,6 +59,7 @@ public sealed record SelectionExplanation(
         {
             throw new EngineException(ErrorKind.BadInput, $"the selection is of {document.N} x {document.Dimension} features, these are {features.Shape}");
         }
+        SelectionBookkeeping.Require(document);
         int group = document.Groups[index];
         if (group < 0)
         {

@@ -48,35 +48,12 @@ public sealed class SelectionVerifier
 
     private void CheckStructure()
     {
-        var d = _document;
-        Check(d.N == _features.Rows && d.Dimension == _features.RowLength, $"the selection is of {d.N} x {d.Dimension} features, these are {_features.Shape}");
-        Check(d.Weights.Count == d.Indices.Count && d.Gains.Count == d.Indices.Count, $"{d.Indices.Count} indices have {d.Weights.Count} weights and {d.Gains.Count} gains");
-        Check(d.Parts is null || d.Parts.Count == d.N, $"{d.N} examples have {d.Parts?.Count} parts");
-        Check(d.Owners.Count == d.N && d.Groups.Count == d.N, $"{d.N} examples have {d.Owners.Count} owners and {d.Groups.Count} groups");
-        Check(d.Indices.All(i => i >= 0 && i < d.N) && d.Indices.Distinct().Count() == d.Indices.Count, "an index is repeated or outside the pool");
-        Check(d.Owners.All(o => o >= -1 && o < d.N) && d.Groups.All(g => g >= -1 && g < d.Sources.Count), "an owner or a group is out of range");
-        Check(d.Indices.Count <= d.Budget, $"{d.Indices.Count} examples are selected with a budget of {d.Budget}");
         Check(
-            d.Dropped.Select(x => x.Index).Order().SequenceEqual(Enumerable.Range(0, d.N).Where(i => d.Groups[i] < 0)),
-            "the dropped examples are not those without a group");
-        Check(d.Kept.SequenceEqual(d.Indices.Take(d.Kept.Count)) && d.Kept.Order().SequenceEqual(d.Kept), "the kept examples do not come first in ascending order");
-        Check(d.Kept.All(i => d.Groups[i] >= 0 && d.Sources[d.Groups[i]].Kept), "a kept example belongs to a source that is not kept");
-        int[] order = [.. d.Indices.Skip(d.Kept.Count).Select(i => d.Groups[i])];
-        Check(order.Order().SequenceEqual(order) && order.All(g => g >= 0 && !d.Sources[g].Kept), "the picks are not in the order of the sources");
-        var weights = d.Owners.Where(o => o >= 0).GroupBy(o => o).ToDictionary(g => g.Key, g => g.Count());
-        for (int t = 0; t < d.Indices.Count; t++)
+            _document.N == _features.Rows && _document.Dimension == _features.RowLength,
+            $"the selection is of {_document.N} x {_document.Dimension} features, these are {_features.Shape}");
+        if (SelectionBookkeeping.Problem(_document) is { } problem)
         {
-            int weight = weights.GetValueOrDefault(d.Indices[t]);
-            Check(d.Owners[d.Indices[t]] == d.Indices[t] && d.Weights[t] == weight, $"example {d.Indices[t]} has weight {d.Weights[t]} and represents {weight}");
-        }
-        Check(weights.Count == d.Indices.Count, "an owner is not selected");
-        for (int g = 0; g < d.Sources.Count; g++)
-        {
-            var source = d.Sources[g];
-            int size = d.Groups.Count(x => x == g), selected = d.Indices.Count(i => d.Groups[i] == g);
-            Check(
-                source.Size == size && source.Selected == selected && source.Budget == selected,
-                $"source {source.Source} is said to have {source.Selected} of {source.Size} selected with a budget of {source.Budget}, it has {selected} of {size}");
+            throw Failed(problem);
         }
     }
 

@@ -31,6 +31,13 @@ public sealed record SelectorState(long? Step, ulong? Seed)
     public static SelectorState Load(string path, IGradientNormalizer normalizer, long dimension)
     {
         using var file = SafetensorsFile.Open(path);
+        return Read(file, normalizer, dimension);
+    }
+
+    /// <summary>The same from a file that is open.</summary>
+    internal static SelectorState Read(SafetensorsFile file, IGradientNormalizer normalizer, long dimension)
+    {
+        string path = file.Path;
         foreach (string name in normalizer.Moments)
         {
             var tensor = file.Find(name) ?? throw FormatErrors.Bad(

@@ -25,11 +25,15 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
         return path switch
         {
             _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => Of(Array.ConvertAll(Integers(path), i => i.ToString(CultureInfo.InvariantCulture))),
-            _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => Of(Lines(path, (line, _) => Text(path, line))),
-            _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => Of(Lines(path, (line, number) => Field(path, line, number, field))),
+            _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => ReadText(path, OpenRead(path)),
+            _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => ReadJsonl(path, OpenRead(path), field),
             _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name"),
         };
     }
+
+    internal static SourceFile ReadText(string path, Stream stream) => Of(Lines(path, stream, (line, _) => Text(path, line)));
+
+    internal static SourceFile ReadJsonl(string path, Stream stream, string field) => Of(Lines(path, stream, (line, number) => Field(path, line, number, field)));
 
     /// <summary>Ids for names in example order.</summary>
     public static SourceFile Of(IReadOnlyList<string> names)
@@ -55,11 +59,11 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
         return values;
     }
 
-    private static List<string> Lines(string path, Func<ReadOnlyMemory<byte>, long, string> parse)
+    private static List<string> Lines(string path, Stream stream, Func<ReadOnlyMemory<byte>, long, string> parse)
     {
         var names = new List<string>();
-        using var stream = OpenRead(path);
-        var lines = new LineSplitter(stream, MaximumLine);
+        using var opened = stream;
+        var lines = new LineSplitter(opened, MaximumLine);
         while (lines.TryRead(out var line, out bool tooLong))
         {
             if (tooLong)

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Model;
@@ -39,7 +37,8 @@ public static class Checkpoint
                 {
                     NpyWriter.WriteInt64(Path.Combine(temporary, SourcesName), [trainer.Data.Count], Enumerable.Range(0, trainer.Data.Count).Select(i => (long)trainer.Data.SourceOf(i)).ToArray());
                 }
-                AtomicFile.WriteAllText(Path.Combine(temporary, StateName), State(trainer, options));
+                var state = new CheckpointState(trainer.StepsDone, trainer.Optimizer.Steps, trainer.Position, options);
+                AtomicFile.WriteAllText(Path.Combine(temporary, StateName), state.ToJson());
             },
             replace: true);
         return folder;
@@ -68,8 +67,8 @@ public static class Checkpoint
     /// </summary>
     public static void Restore(string folder, Trainer trainer, IReadOnlyDictionary<string, string> options)
     {
-        var state = StrictJson.Load(Path.Combine(folder, StateName));
-        var saved = state.Require("options").Members().ToDictionary(o => o.Name, o => o.Value.AsString());
+        var state = CheckpointState.Load(Path.Combine(folder, StateName));
+        var saved = state.Options;
         // Options first; a hash of some content, whose name has spaces, says the least.
         foreach (string name in saved.Keys.Union(options.Keys).OrderBy(n => n.Contains(' ', StringComparison.Ordinal)).ThenBy(n => n, StringComparer.Ordinal))
         {
@@ -90,9 +89,9 @@ public static class Checkpoint
         {
             RestoreSources(Path.Combine(folder, SourcesName), trainer);
         }
-        trainer.StepsDone = state.RequireLong("step", 0);
-        trainer.Optimizer.Steps = state.RequireLong("optimizer_steps", 0);
-        trainer.Position = new SamplerPosition(state.RequireInt("epoch", 0), state.RequireInt("offset", 0));
+        trainer.StepsDone = state.Step;
+        trainer.Optimizer.Steps = state.OptimizerSteps;
+        trainer.Position = state.Position;
     }
 
     /// <summary>
@@ -146,27 +145,5 @@ public static class Checkpoint
     {
         using var file = SafetensorsModel.Open(path);
         ModelFolder.Read(file, set, name => name, CancellationToken.None);
-    }
-
-    private static string State(Trainer trainer, IReadOnlyDictionary<string, string> options)
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
-        {
-            json.WriteStartObject();
-            json.WriteNumber("schema", 1);
-            json.WriteNumber("step", trainer.StepsDone);
-            json.WriteNumber("optimizer_steps", trainer.Optimizer.Steps);
-            json.WriteNumber("epoch", trainer.Position.Epoch);
-            json.WriteNumber("offset", trainer.Position.Offset);
-            json.WriteStartObject("options");
-            foreach (var (name, value) in options.OrderBy(o => o.Key, StringComparer.Ordinal))
-            {
-                json.WriteString(name, value);
-            }
-            json.WriteEndObject();
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
     }
 }

@@ -86,36 +86,49 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     /// <summary>Reads a file; a last line cut short by a crash is left out. Errors: BadInput with the line.</summary>
     public static MetricsHistory Load(string path)
     {
-        var steps = new List<LoggedStep>();
-        var evaluations = new List<LoggedEvaluation>();
-        string[] lines;
         try
         {
-            lines = File.ReadAllLines(path);
+            return Parse(path, File.ReadAllLines(path));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
         }
+    }
+
+    /// <summary>Reads the lines of a file; <paramref name="path"/> is for messages.</summary>
+    internal static MetricsHistory Parse(string path, string[] lines)
+    {
+        var steps = new List<LoggedStep>();
+        var evaluations = new List<LoggedEvaluation>();
         for (int i = 0; i < lines.Length; i++)
         {
-            try
+            if (!TryAdd(lines[i], steps, evaluations, out var why) && i < lines.Length - 1)
             {
-                Add(lines[i], steps, evaluations);
-            }
-            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-            {
-                if (i < lines.Length - 1)
-                {
-                    throw FormatErrors.Bad(path, $"line {i + 1} is not a line of metrics: {e.Message}", inner: e);
-                }
+                throw FormatErrors.Bad(path, $"line {i + 1} is not a line of metrics: {why!.Message}", inner: why);
             }
         }
         return new MetricsHistory(steps, evaluations);
     }
 
-    /// <summary>Reads one line. Errors: JsonException, KeyNotFoundException, InvalidOperationException or FormatException.</summary>
-    internal static void Add(string line, List<LoggedStep> steps, List<LoggedEvaluation> evaluations)
+    /// <summary>Reads one line, or says why it is none.</summary>
+    internal static bool TryAdd(string line, List<LoggedStep> steps, List<LoggedEvaluation> evaluations, out Exception? why)
+    {
+        try
+        {
+            Add(line, steps, evaluations);
+            why = null;
+            return true;
+        }
+        // What System.Text.Json throws for another form, a number that does not fit, a name that stands twice, a pair that is none.
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or ArgumentException or IndexOutOfRangeException)
+        {
+            why = e;
+            return false;
+        }
+    }
+
+    private static void Add(string line, List<LoggedStep> steps, List<LoggedEvaluation> evaluations)
     {
         using var document = JsonDocument.Parse(line);
         var root = document.RootElement;

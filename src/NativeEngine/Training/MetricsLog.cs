@@ -70,27 +70,21 @@ public sealed class MetricsLog : IDisposable
     // A line cut short by a crash is dropped.
     private bool Keep(string line, long stepsDone)
     {
-        try
-        {
-            using var document = JsonDocument.Parse(line);
-            long step = document.RootElement.GetProperty("step").GetInt64();
-            if (step > stepsDone)
-            {
-                return false;
-            }
-            if (document.RootElement.TryGetProperty("loss", out var loss))
-            {
-                LastLoss = loss.GetDouble();
-            }
-            else
-            {
-                _evaluated.Add(step);
-            }
-            return true;
-        }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        var (steps, evaluations) = (new List<LoggedStep>(1), new List<LoggedEvaluation>(1));
+        if (!MetricsHistory.TryAdd(line, steps, evaluations, out _))
         {
             return false;
         }
+        if (steps is [var step])
+        {
+            LastLoss = step.Step <= stepsDone ? step.Loss : LastLoss;
+            return step.Step <= stepsDone;
+        }
+        if (evaluations[0].Step > stepsDone)
+        {
+            return false;
+        }
+        _evaluated.Add(evaluations[0].Step);
+        return true;
     }
 }

@@ -20,7 +20,10 @@ internal sealed class PrometheusLog(string path, string run, long steps)
     public void Add(string line)
     {
         int before = _steps.Count;
-        MetricsHistory.Add(line, _steps, _evaluations);
+        if (!MetricsHistory.TryAdd(line, _steps, _evaluations, out _))
+        {
+            return;
+        }
         if (_steps.Count > before)
         {
             var step = _steps[^1];

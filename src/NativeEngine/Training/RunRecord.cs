@@ -16,9 +16,12 @@ public sealed record RunRecord(
     IReadOnlyDictionary<string, string> Options, IReadOnlyDictionary<string, string> Inputs)
 {
     /// <summary>Reads the manifest in a run's folder. Errors: BadInput.</summary>
-    public static RunRecord Load(string folder)
+    public static RunRecord Load(string folder) => Parse(StrictJson.Load(Path.Combine(folder, RunManifest.FileName)));
+
+    /// <summary>Reads the document.</summary>
+    internal static RunRecord Parse(StrictJson run)
     {
-        var run = StrictJson.Load(Path.Combine(folder, RunManifest.FileName));
+        run.RequireSchema(1);
         return new RunRecord(
             [.. run.Require("command").Items().Select(w => w.AsString())], run.RequireString("version"),
             run.Optional("commit") is { Kind: global::System.Text.Json.JsonValueKind.String } commit ? commit.AsString() : null,

@@ -18,7 +18,10 @@ internal sealed class TensorBoardLog(string folder) : IDisposable
     /// <summary>Adds a line of metrics.jsonl.</summary>
     public void Add(string line)
     {
-        MetricsHistory.Add(line, _steps, _evaluations);
+        if (!MetricsHistory.TryAdd(line, _steps, _evaluations, out _))
+        {
+            return;
+        }
         double time = Known(_steps.Count > 0 ? _steps[0].UnixSeconds : _evaluations[0].UnixSeconds);
         _writer ??= new TensorBoardWriter(Path.Combine(folder, FileName), time);
         foreach (var step in _steps)

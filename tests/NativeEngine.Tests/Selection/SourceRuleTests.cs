@@ -41,46 +41,5 @@ public sealed class SourceRuleTests
     }
 
     [Fact]
-    public void Share_RandomSizes_SumsWithinFloorAndCeiling()
-    {
-        var random = new CounterRandom(1, RandomPurpose.Test);
-        ulong at = 0;
-        for (int trial = 0; trial < 5000; trial++)
-        {
-            var sizes = new int[1 + random.Below(at++, 20)];
-            for (int q = 0; q < sizes.Length; q++)
-            {
-                sizes[q] = (int)random.Below(at++, 60);
-            }
-            int total = sizes.Sum(), budget = (int)random.Below(at++, total + 1);
-            foreach (var (quota, rounding) in new[]
-            {
-                (QuotaRule.Proportional, QuotaRounding.Floor), (QuotaRule.Proportional, QuotaRounding.Ceil), (QuotaRule.Balanced, QuotaRounding.Floor),
-            })
-            {
-                int[] counts = SourceBudget.Share(sizes, budget, quota, rounding, new CounterRandom(at, RandomPurpose.Test));
-                Assert.Equal(budget, counts.Sum());
-                for (int q = 0; q < sizes.Length; q++)
-                {
-                    long floor = total == 0 ? 0 : (long)sizes[q] * budget / total, ceiling = total == 0 ? 0 : (((long)sizes[q] * budget) + total - 1) / total;
-                    Assert.InRange(counts[q], 0, sizes[q]);
-                    if (quota == QuotaRule.Balanced)
-                    {
-                        Assert.InRange(counts[q], floor, ceiling);
-                    }
-                    else if (rounding == QuotaRounding.Floor)
-                    {
-                        Assert.InRange(counts[q], floor, floor + 1);
-                    }
-                    else
-                    {
-                        Assert.InRange(counts[q], ceiling - 1, ceiling);
-                    }
-                }
-            }
-        }
-    }
-
-    [Fact]
     public void Share_BudgetAboveTotal_Refused() => Assert.Throws<ArgumentException>(() => SourceBudget.Share([1, 2], 4));
 }

@@ -12,14 +12,14 @@ public static class MixtureList
     /// <summary>Reads weights over the names, in file order. Errors: BadInput with file, line, and a suggestion for unknown names.</summary>
     public static List<double[]> Read(string path, IReadOnlyList<string> names)
     {
-        var rows = path.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ReadJson(path, names) : ReadCsv(path, names);
+        var rows = path.EndsWith(".json", StringComparison.OrdinalIgnoreCase) ? ReadJson(StrictJson.Load(path), names) : ReadCsv(path, Lines(path), names);
         return rows.Count > 0 ? rows : throw FormatErrors.Bad(path, "the list has no mixture");
     }
 
-    private static List<double[]> ReadJson(string path, IReadOnlyList<string> names)
+    internal static List<double[]> ReadJson(StrictJson list, IReadOnlyList<string> names)
     {
         var rows = new List<double[]>();
-        foreach (var item in StrictJson.Load(path).Items())
+        foreach (var item in list.Items())
         {
             var weights = new double[names.Count];
             if (item.Kind == System.Text.Json.JsonValueKind.Array)
@@ -41,17 +41,20 @@ public static class MixtureList
         return rows;
     }
 
-    private static List<double[]> ReadCsv(string path, IReadOnlyList<string> names)
+    private static string[] Lines(string path)
     {
-        string[] lines;
         try
         {
-            lines = File.ReadAllLines(path);
+            return File.ReadAllLines(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw FormatErrors.Bad(path, $"the list cannot be read: {e.Message}", inner: e);
         }
+    }
+
+    internal static List<double[]> ReadCsv(string path, string[] lines, IReadOnlyList<string> names)
+    {
         int[]? columns = null;
         var rows = new List<double[]>();
         for (int l = 0; l < lines.Length; l++)

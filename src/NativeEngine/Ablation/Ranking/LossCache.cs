@@ -27,7 +27,8 @@ public sealed class LossCache : IDisposable
         Directory.CreateDirectory(folder);
         foreach (string file in Directory.EnumerateFiles(folder, "*" + Extension).Order(StringComparer.Ordinal))
         {
-            Read(file);
+            using var map = MappedFile.Open(file);
+            Damaged += Read(map, _known);
         }
     }
 
@@ -91,13 +92,13 @@ public sealed class LossCache : IDisposable
         }
     }
 
-    private void Read(string path)
+    /// <summary>Adds the whole records of a file to those known; returns how many are cut short or damaged.</summary>
+    internal static int Read(MappedFile map, Dictionary<string, double[]> known)
     {
-        using var map = MappedFile.Open(path);
+        int damaged = 0;
         if (map.Length < _magic.Length || !map.Bytes(0, _magic.Length).SequenceEqual(_magic))
         {
-            Damaged++;
-            return;
+            return 1;
         }
         for (long at = _magic.Length; at < map.Length;)
         {
@@ -106,20 +107,20 @@ public sealed class LossCache : IDisposable
             long length = HeadBytes + ((long)count * sizeof(double)) + SumBytes;
             if (count < 0 || length > left || length > int.MaxValue)
             {
-                Damaged++;
-                return;
+                return damaged + 1;
             }
             var record = map.Bytes(at, (int)length);
             if (Sum(record[..^SumBytes]) == BinaryPrimitives.ReadUInt64LittleEndian(record[^SumBytes..]))
             {
-                _known.TryAdd(Convert.ToHexStringLower(record[..32]), MemoryMarshal.Cast<byte, double>(record[HeadBytes..^SumBytes]).ToArray());
+                known.TryAdd(Convert.ToHexStringLower(record[..32]), MemoryMarshal.Cast<byte, double>(record[HeadBytes..^SumBytes]).ToArray());
             }
             else
             {
-                Damaged++;
+                damaged++;
             }
             at += length;
         }
+        return damaged;
     }
 
     private static ulong Sum(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(bytes));

@@ -17,18 +17,19 @@ public sealed record RankedMixtures(IReadOnlyList<Mixture> Finalists, IReadOnlyL
             throw new EngineException(ErrorKind.Usage, $"{folder} has no {RankDocument.Name}: nothing is ranked yet", $"nengine ablate rank {plan.Study.Path} --output {folder}");
         }
         var json = StrictJson.Load(path);
+        json.RequireSchema(1);
         if (json.RequireString("identity") != identity)
         {
             throw new EngineException(ErrorKind.Usage, $"{path} is of another study: data, seed, units or training have changed since", "rank again");
         }
-        var finalists = Read(json.Require("mixtures"), plan);
-        return new RankedMixtures(finalists, [.. finalists, .. Read(json.Require("left_the_race"), plan)]);
+        string[] names = [.. plan.Units.Select(u => u.Name)];
+        var finalists = Read(json.Require("mixtures"), names);
+        return new RankedMixtures(finalists, [.. finalists, .. Read(json.Require("left_the_race"), names)]);
     }
 
-    /// <summary>The mixtures of a list of objects with weights.</summary>
-    internal static List<Mixture> Read(StrictJson list, StudyPlan plan)
+    /// <summary>The mixtures of a list of objects with weights, over the units of these names.</summary>
+    internal static List<Mixture> Read(StrictJson list, string[] names)
     {
-        string[] names = [.. plan.Units.Select(u => u.Name)];
         return [.. list.Items().Select(row =>
         {
             var weights = new double[names.Length];
@@ -37,7 +38,7 @@ public sealed record RankedMixtures(IReadOnlyList<Mixture> Finalists, IReadOnlyL
                 int unit = Array.IndexOf(names, name);
                 weights[unit >= 0 ? unit : throw value.Bad("is no unit of the study")] = value.AsDouble(0, 1);
             }
-            return Mixture.Exactly(weights);
+            return weights.Any(w => w > 0) ? Mixture.Exactly(weights) : throw row.Bad("has no weight above 0");
         })];
     }
 }

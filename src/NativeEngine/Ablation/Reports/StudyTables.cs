@@ -32,7 +32,7 @@ public sealed class StudyTables
         string identity = StudyFolder.Identity(plan, jobs);
         _rank = Load(folder, RankDocument.Name, identity) ?? throw new EngineException(ErrorKind.Usage, $"{folder} has no {RankDocument.Name}", $"nengine ablate rank {plan.Study.Path} --output {folder}");
         _confirm = Load(folder, ConfirmDocument.Name, identity);
-        var mixtures = _confirm is null ? [] : RankedMixtures.Read(_confirm.Require("mixtures"), plan);
+        var mixtures = _confirm is null ? [] : RankedMixtures.Read(_confirm.Require("mixtures"), [.. plan.Units.Select(u => u.Name)]);
         UnitKey[] keys =
         [
             jobs.Seed, .. plan.Units.SelectMany(u => Enumerable.Range(0, plan.Study.Training.Seeds.Count).Select(s => jobs.Unit(u.Index, s))).DistinctBy(k => k.Hash),
@@ -61,7 +61,7 @@ public sealed class StudyTables
             var (low, high) = Ends(row, "score_interval");
             var (from, to) = Ends(row, "behind_best");
             text.Append(CultureInfo.InvariantCulture, $"{++rank},{Cell(row.RequireString("mixture"))},{Cell(row.RequireString("origin"))},{Exact(row, "score")},{Exact(low)},{Exact(high)},{Exact(from)},{Exact(to)},{Exact(row, "probability_of_best")},{(row.RequireBool("separated_from_best") ? "true" : "false")},{Exact(row, "ensemble_score")}");
-            foreach (var loss in row.Require("losses").Items())
+            foreach (var loss in row.Require("losses").Items(_domains.Length))
             {
                 text.Append(',').Append(Exact(loss.AsDouble()));
             }
@@ -78,17 +78,18 @@ public sealed class StudyTables
             return null;
         }
         var text = new StringBuilder("mixture,domain,true_loss");
-        var standIns = _confirm.Require("stand_ins").Items().ToList();
+        var standIns = _confirm.Require("stand_ins").SomeItems();
         foreach (var standIn in standIns)
         {
             text.Append(',').Append(Cell(standIn.RequireString("stand_in")));
         }
         text.Append(",key\n");
-        double[][][] losses = [.. standIns.Select(s => (double[][])[.. s.Require("losses").Items().Select(m => (double[])[.. m.Items().Select(v => v.AsDouble())])])];
+        var mixtures = _confirm.Require("mixtures").SomeItems();
+        double[][][] losses = [.. standIns.Select(s => (double[][])[.. s.Require("losses").Items(mixtures.Length).Select(m => (double[])[.. m.Items(_domains.Length).Select(v => v.AsDouble())])])];
         int i = 0;
-        foreach (var mixture in _confirm.Require("mixtures").Items())
+        foreach (var mixture in mixtures)
         {
-            double[] truth = [.. mixture.Require("true_losses").Items().Select(v => v.AsDouble())];
+            double[] truth = [.. mixture.Require("true_losses").Items(_domains.Length).Select(v => v.AsDouble())];
             for (int d = 0; d < _domains.Length; d++)
             {
                 text.Append(CultureInfo.InvariantCulture, $"{Cell(mixture.RequireString("mixture"))},{Cell(_domains[d])},{Exact(truth[d])}");
@@ -183,12 +184,12 @@ public sealed class StudyTables
             text.Append("## Confirmation\n\nNo mixture was truly trained: how far this ranking can be trusted is unknown (`nengine ablate confirm`).\n\n");
             return;
         }
-        var standIns = _confirm.Require("stand_ins").Items().ToList();
+        var standIns = _confirm.Require("stand_ins").SomeItems();
         text.Append(CultureInfo.InvariantCulture, $"## Confirmation\n\n{_confirm.Require("mixtures").Count()} mixtures were truly trained.\n\n");
         text.Append("| stand-in | Pearson, mean over domains | Spearman, mean over domains | Pearson of the score | Spearman | Kendall | regret@1 | regret@3 | pairs ordered rightly | off by |\n|---|---|---|---|---|---|---|---|---|---|\n");
         foreach (var standIn in standIns)
         {
-            var score = standIn.Require("agreement").Items().Last();
+            var score = standIn.Require("agreement").SomeItems()[^1];
             text.Append(CultureInfo.InvariantCulture, $"| {standIn.RequireString("stand_in")}{(standIn.RequireBool("baseline") ? " (baseline)" : "")} | {Short(standIn, "mean_pearson")} | {Short(standIn, "mean_spearman")} | {WithRange(score, "pearson", "pearson_interval")} | {WithRange(score, "spearman", "spearman_interval")} | {WithRange(score, "kendall_tau_b", "kendall_interval")} | {Short(score, "regret_at_1")} | {Short(score, "regret_at_3")} | {Short(score, "decision_accuracy")} | {Short(score, "level_error")} |\n");
         }
         text.Append("\nThe average, by domain:\n\n| domain | Pearson | Spearman | regret@1 | true = a + b average | left-out error | prediction intervals covered | conformal |\n|---|---|---|---|---|---|---|---|\n");
@@ -290,6 +291,7 @@ public sealed class StudyTables
             return null;
         }
         var json = StrictJson.Load(path);
+        json.RequireSchema(1);
         return json.RequireString("identity") == identity ? json
             : throw json.Bad("is of another study: data, seed, units or training have changed since", "rank and confirm again, or choose another --output");
     }

@@ -6,8 +6,8 @@ namespace NativeEngine.Data;
 /// <summary>Builds a tokenizer from the bytes of a tokenizer.json, checking the built whole and not just its syntax.</summary>
 internal sealed class TokenizerJson
 {
-    // Ids may have holes, but not so many that a small file makes a large table.
-    private const int MaxHoles = 65_536;
+    /// <summary>Ids may have holes, but not so many that a small file makes a large table.</summary>
+    internal const int MaxHoles = 65_536;
 
     private readonly Dictionary<string, int> _vocabulary = new(StringComparer.Ordinal);
     private readonly List<AddedToken> _added = [];
@@ -96,7 +96,7 @@ internal sealed class TokenizerJson
         {
             return;
         }
-        var byId = new Dictionary<int, string>();
+        var (byId, contents) = (new Dictionary<int, string>(), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (text, id) in _vocabulary)
         {
             byId[id] = text;
@@ -116,7 +116,7 @@ internal sealed class TokenizerJson
                 throw item.Bad($"contradicts the vocabulary: the token \"{content}\" with id {id}");
             }
             byId[id] = content;
-            if (_added.Exists(t => t.Content == content))
+            if (!contents.Add(content))
             {
                 throw item.Bad($"adds the token \"{content}\" a second time");
             }

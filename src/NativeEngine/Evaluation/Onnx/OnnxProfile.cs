@@ -6,10 +6,13 @@ namespace NativeEngine.Evaluation;
 internal static class OnnxProfile
 {
     /// <summary>How many distinct nodes each execution provider ran.</summary>
-    public static IReadOnlyDictionary<string, int> NodesByProvider(string file)
+    public static IReadOnlyDictionary<string, int> NodesByProvider(string file) => NodesByProvider(StrictJson.Load(file));
+
+    /// <summary>The same of a document.</summary>
+    public static IReadOnlyDictionary<string, int> NodesByProvider(StrictJson profile)
     {
         var nodes = new Dictionary<string, HashSet<string>>(StringComparer.Ordinal);
-        foreach (var item in StrictJson.Load(file).Items())
+        foreach (var item in profile.Items())
         {
             if (item.OptionalString("cat") != "Node" || item.Optional("args")?.OptionalString("provider") is not { Length: > 0 } provider)
             {

@@ -1,0 +1,230 @@
+using System.Buffers.Binary;
+using System.Text;
+using NativeEngine.Data;
+using NativeEngine.Devices.Cpu;
+using NativeEngine.Evaluation;
+using NativeEngine.Formats;
+using NativeEngine.Selection;
+using NativeEngine.Tests.Data;
+using NativeEngine.Tests.Model;
+
+namespace NativeEngine.Tests.Fuzz;
+
+/// <summary>Every format that is read, in one list: the tests and the command go through it.</summary>
+internal static partial class FuzzFormats
+{
+    private static readonly Lazy<IReadOnlyList<FuzzFormat>> _all = new(() =>
+    [
+        Safetensors(), SafetensorsIndex(), Npy(), Losses(), Onnx(),
+        Jsonl(), JsonlChoices(), JsonlGzip(), SourcesJsonl(), SourcesText(),
+        Tokenizer(), TokenizerConfig(), Vocabulary(),
+        Config(), AdapterConfiguration(), ModelWeights(), SelectorHistory(),
+        Recipe(), Study(), ConfigurationFile(), MixturesJson(), MixturesCsv(),
+        State(), Checksums(), Run(), Metrics(), Certificate(), UnitKeys(), UnitCosts(), Claims(), Ranking(), Confirmation(), RuntimeProfile(),
+    ]);
+
+    public static IReadOnlyList<FuzzFormat> All => _all.Value;
+
+    private static readonly string[] _tensorWords =
+        ["\"F32\"", "\"BF16\"", "\"F4\"", "\"BOOL\"", "\"a\":", "\"dtype\":", "\"shape\":[]", "\"data_offsets\":[0,0]", "\"__metadata__\":{}"];
+
+    private static FuzzFormat Safetensors()
+    {
+        byte[][] seeds =
+        [
+            File("""{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},"b":{"dtype":"BF16","shape":[3],"data_offsets":[16,22]},"c":{"dtype":"U8","shape":[0,4],"data_offsets":[22,22]},"d":{"dtype":"F64","shape":[],"data_offsets":[22,30]}} """, 30),
+            File("""{"x":{"dtype":"I64","shape":[1,2],"data_offsets":[0,16]}}""", 16),
+            File("{}", 0),
+        ];
+        return new FuzzFormat("safetensors", seeds, new SafetensorsFields(seeds), () => bytes =>
+        {
+            using var file = SafetensorsFile.Parse("mutant", bytes);
+            foreach (var tensor in file.Tensors)
+            {
+                Assert.Equal(tensor.ByteLength, tensor.Bytes(0, (int)tensor.ByteLength).Length);
+                if (tensor.DType.IsFloat())
+                {
+                    Assert.Equal(tensor.ElementCount, tensor.ToFloat32().Length);
+                }
+                else if (tensor.DType.IsInteger())
+                {
+                    tensor.ReadInt64(0, new long[tensor.ElementCount]);
+                }
+            }
+        })
+        { Words = _tensorWords, Repair = Reframed };
+    }
+
+    private static FuzzFormat SafetensorsIndex() => Json(
+        "model.safetensors.index.json", json => SafetensorsModel.ReadIndex(json),
+        """{"metadata":{"total_size":36},"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00001-of-00002.safetensors","c":"model-00002-of-00002.safetensors"}}""");
+
+    private static FuzzFormat Npy()
+    {
+        byte[][] seeds =
+        [
+            Array("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }         \n", 24),
+            Array("{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", 24),
+            Array("{'descr': '|b1', 'fortran_order': False, 'shape': (), }\n", 1),
+        ];
+        return new FuzzFormat("npy", seeds, new NpyFields(), () => bytes =>
+        {
+            using var file = NpyFile.Parse("mutant", bytes);
+            Assert.Equal(file.ElementCount, file.ToFloat32().Length);
+            if (file.DType.IsInteger())
+            {
+                Assert.Equal(file.ElementCount, file.ToInt64().Length);
+            }
+            _ = (file.Rows, file.RowLength);
+        })
+        {
+            Words = ["'<f8'", "'>f4'", "'|O'", "True", "False", "'shape':", "(0,)", "3L", "'descr':"],
+            Repair = static bytes =>
+            {
+                int end = bytes.AsSpan().IndexOf((byte)'\n');
+                if (end >= 10)
+                {
+                    BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), (ushort)(end + 1 - 10));
+                }
+                return bytes;
+            },
+        };
+
+        static byte[] Array(string header, int data)
+        {
+            var bytes = new byte[10 + header.Length + data];
+            new byte[] { 0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0 }.CopyTo(bytes, 0);
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), (ushort)header.Length);
+            Encoding.ASCII.GetBytes(header).CopyTo(bytes, 10);
+            return bytes;
+        }
+    }
+
+    private static FuzzFormat Onnx()
+    {
+        using var device = new CpuDevice(threads: 1);
+        using var tiny = new TinyModel(device);
+        var small = new OnnxModelBuilder();
+        small.Input("input_ids", OnnxElement.Int64, "batch", "sequence");
+        small.Node("Gather", "rows", [small.Node("Reshape", "table", [small.Constant("w", [0f, 1, 2, 3, 4, 5]), small.Constant("shape", 3, 2)]), "input_ids"], new OnnxAttribute("axis", Int: 0));
+        small.Node("Softmax", "logits", ["rows"], new OnnxAttribute("axis", Int: -1));
+        small.Output("logits", OnnxElement.Float, "batch", "sequence", 2);
+        using var bytes = new MemoryStream();
+        small.Build("graph", "tests", "1", [new("key", "value")]).WriteTo(bytes);
+        byte[][] seeds = [.. Enumerable.Repeat(bytes.ToArray(), 7), OnnxExporter.ToBytes(tiny.Config, tiny.Parameters)];
+        return new FuzzFormat("onnx", seeds, new ProtoFields(seeds), () => mutant =>
+        {
+            using var file = OnnxModelFile.Parse("mutant", mutant);
+            OnnxDecoder.Of(file).ContextLength(file);
+        });
+    }
+
+    private static FuzzFormat Losses()
+    {
+        var fields = new LossFields();
+        byte[][] seeds = [LossFields.File(2, 0, 3)];
+        return new FuzzFormat("losses", seeds, fields, () => bytes =>
+        {
+            using var map = MappedFile.Of("mutant", bytes);
+            int damaged = NativeEngine.Ablation.Ranking.LossCache.Read(map, []);
+            // Nothing is refused here: what is damaged is passed over, and counted.
+            _ = damaged == 0 ? damaged : throw new EngineException(ErrorKind.BadInput, $"{damaged} records are damaged");
+        });
+    }
+
+    private static FuzzFormat Config() => Json(
+        "config.json", json => NativeEngine.Model.ConfigJson.Parse(json),
+        """{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,"intermediate_size":172,"num_hidden_layers":5,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":8,"vocab_size":512,"max_position_embeddings":512,"rms_norm_eps":1e-05,"rope_theta":10000.0,"rope_scaling":null,"hidden_act":"silu","tie_word_embeddings":true,"attention_bias":false,"mlp_bias":false,"bos_token_id":1,"eos_token_id":[2,3],"torch_dtype":"float32"}""",
+        """{"hidden_size":6,"intermediate_size":7,"num_hidden_layers":2,"num_attention_heads":2,"vocab_size":11,"rope_parameters":{"rope_type":"default","rope_theta":500}}""");
+
+    private static FuzzFormat AdapterConfiguration() => Json(
+        "adapter_config.json", json =>
+        {
+            foreach (var target in AdapterConfig.Parse(json).Targets)
+            {
+                target.AsString();
+            }
+        },
+        """{"peft_type":"LORA","task_type":"CAUSAL_LM","base_model_name_or_path":"x","r":8,"lora_alpha":16,"lora_dropout":0.0,"bias":"none","fan_in_fan_out":false,"use_rslora":false,"use_dora":false,"rank_pattern":{},"alpha_pattern":null,"target_modules":["q_proj","v_proj"]}""");
+
+    /// <summary>The weights of a fixed configuration, as a checkpoint or a model folder holds them.</summary>
+    private static FuzzFormat ModelWeights()
+    {
+        byte[][] seeds = [File("""{"model.embed_tokens.weight":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]},"model.norm.weight":{"dtype":"BF16","shape":[2],"data_offsets":[32,36]},""" + Block() + "}", 36 + (4 * (4 + 4 + 4 + 4 + 6 + 6 + 6 + 2 + 2)))];
+        return new FuzzFormat("weights", seeds, new SafetensorsFields(seeds), () =>
+        {
+            var device = new CpuDevice(threads: 1);
+            var config = new NativeEngine.Model.LlamaConfig
+            {
+                VocabularySize = 4,
+                HiddenSize = 2,
+                IntermediateSize = 3,
+                Layers = 1,
+                Heads = 1,
+                KeyValueHeads = 1,
+                HeadSize = 2,
+                ContextLength = 8,
+                TiedEmbeddings = true,
+            };
+            return bytes =>
+            {
+                using var file = SafetensorsModel.Parse("mutant", bytes);
+                using var parameters = NativeEngine.Model.ModelFolder.LoadWeights(config, file, device);
+            };
+        })
+        { Words = _tensorWords, Repair = Reframed };
+
+        static string Block()
+        {
+            (string Name, string Shape, int Count)[] parts =
+            [
+                ("self_attn.q_proj", "2,2", 4), ("self_attn.k_proj", "2,2", 4), ("self_attn.v_proj", "2,2", 4), ("self_attn.o_proj", "2,2", 4), ("mlp.gate_proj", "3,2", 6), ("mlp.up_proj", "3,2", 6),
+                ("mlp.down_proj", "2,3", 6), ("input_layernorm", "2", 2), ("post_attention_layernorm", "2", 2),
+            ];
+            int end = 36;
+            return string.Join(',', parts.Select(p =>
+            {
+                int begin = end;
+                end += 4 * p.Count;
+                return $"\"model.layers.0.{p.Name}.weight\":{{\"dtype\":\"F32\",\"shape\":[{p.Shape}],\"data_offsets\":[{begin},{end}]}}";
+            }));
+        }
+    }
+
+    private static FuzzFormat SelectorHistory()
+    {
+        byte[][] seeds = [File("""{"__metadata__":{"step":"12","seed":"7"},"m":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"v":{"dtype":"F32","shape":[3],"data_offsets":[12,24]}}""", 24)];
+        return new FuzzFormat("selector state", seeds, new SafetensorsFields(seeds), () =>
+        {
+            var device = new CpuDevice(threads: 1);
+            return bytes =>
+            {
+                using var normalizer = GradientNormalizer.Adam(device);
+                using var file = SafetensorsFile.Parse("mutant", bytes);
+                SelectorState.Read(file, normalizer, 3);
+            };
+        })
+        { Words = _tensorWords, Repair = Reframed, Share = 2 };
+    }
+
+    /// <summary>A JSON document read through StrictJson.</summary>
+    private static FuzzFormat Json(string name, Action<StrictJson> read, params string[] seeds)
+    {
+        byte[][] bytes = [.. seeds.Select(Encoding.UTF8.GetBytes)];
+        return new FuzzFormat(name, bytes, new JsonFields(bytes), () => mutant => read(StrictJson.Parse("mutant", mutant))) { Factor = 64 };
+    }
+
+    // Small whole numbers, so that data are finite in every type.
+    private static byte[] File(string header, int data) => SafetensorsFields.Framed(Encoding.UTF8.GetBytes(header), [.. Enumerable.Range(0, data).Select(i => (byte)(i * 37 % 61))]);
+
+    // The length of the header, when the data kept theirs.
+    private static byte[] Reframed(byte[] bytes)
+    {
+        int end = bytes.AsSpan().LastIndexOf((byte)'}') + 1;
+        if (end > 8)
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(bytes, end - 8);
+        }
+        return bytes;
+    }
+}

@@ -1,0 +1,19 @@
+namespace NativeEngine.Tests.Fuzz;
+
+/// <summary>The numbers of one mutant: a function of (seed, format, index), so that any mutant can be made again alone.</summary>
+internal sealed class FuzzRandom(ulong seed, string format, long index)
+{
+    private readonly CounterRandom _random = new(seed, RandomPurpose.Test, Stream(format));
+    private ulong _next = (ulong)index << 16;
+
+    /// <summary>A whole number in [0, bound).</summary>
+    public int Below(int bound) => (int)_random.Below(_next++, bound);
+
+    /// <summary>True once in <paramref name="times"/>.</summary>
+    public bool Once(int times) => Below(times) == 0;
+
+    public T Of<T>(IReadOnlyList<T> items) => items[Below(items.Count)];
+
+    // FNV-1a: the same number for a name in every process.
+    private static uint Stream(string name) => name.Aggregate(2166136261u, (hash, c) => (hash ^ c) * 16777619u);
+}
