@@ -13,8 +13,14 @@ public static class Suggestion
         int bestDistance = int.MaxValue;
         foreach (string word in known)
         {
+            int most = Math.Max(2, typed.Length / 3);
+            // A word of another length is at least that far: what is long is not worth a table.
+            if (Math.Abs(typed.Length - word.Length) > most)
+            {
+                continue;
+            }
             int distance = Distance(typed.ToLowerInvariant(), word.ToLowerInvariant());
-            if (distance <= Math.Max(2, typed.Length / 3) && distance < Math.Min(bestDistance, word.Length))
+            if (distance <= most && distance < Math.Min(bestDistance, word.Length))
             {
                 (best, bestDistance) = (word, distance);
             }

@@ -13,6 +13,8 @@ public sealed class StudyFile
     /// <summary>The sections that others read.</summary>
     public static IReadOnlyList<string> OtherSections { get; } = ["candidates", "evaluation", "search", "confirm"];
 
+    private const int MostFiles = 2048;
+
     private readonly IReadOnlyDictionary<string, StudyNode> _members;
     private readonly string? _folder;
 
@@ -70,6 +72,10 @@ public sealed class StudyFile
         var m = node.Members("train", "eval", "held_out", "by", "order_by", "prompt_field", "completion_field", "text_field", "on_bad_line", "decontaminate");
         var train = m.GetValueOrDefault("train")?.Texts() ?? throw node.Bad("has no train", "train: FILE.jsonl, a list of files, or builtin");
         var evaluation = m.GetValueOrDefault("eval")?.Texts() ?? [];
+        if (train.Count + evaluation.Count > MostFiles)
+        {
+            throw node.Bad($"names {train.Count + evaluation.Count} files; at most {MostFiles} are read", "join them: cat *.jsonl > all.jsonl");
+        }
         if (m.TryGetValue("held_out", out var share) && evaluation.Count > 0)
         {
             throw share.Bad("and eval exclude each other", "leave one of them out");

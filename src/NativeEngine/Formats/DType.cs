@@ -83,16 +83,8 @@ public static class DTypes
         _ => type.ToString(),
     };
 
+    private static readonly Dictionary<string, DType> _byName = Enum.GetValues<DType>().ToDictionary(FileName, StringComparer.Ordinal);
+
     /// <summary>The type of a safetensors name, or null for an unknown one. Case matters.</summary>
-    internal static DType? Parse(string name)
-    {
-        for (var type = DType.F64; type <= DType.F4; type++)
-        {
-            if (type.FileName() == name)
-            {
-                return type;
-            }
-        }
-        return null;
-    }
+    internal static DType? Parse(string name) => _byName.TryGetValue(name, out var type) ? type : null;
 }

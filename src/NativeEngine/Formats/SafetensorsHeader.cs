@@ -143,30 +143,29 @@ internal sealed class SafetensorsHeader
 
     private SafetensorsEntry ReadEntry(ref Utf8JsonReader reader, string name)
     {
-        string tensor = $"tensor {FormatErrors.Quote(name)}";
         if (reader.TokenType != JsonTokenType.StartObject)
         {
-            throw Bad($"{tensor} must be an object, got {Kind(reader.TokenType)}");
+            throw Bad($"{Tensor(name)} must be an object, got {Kind(reader.TokenType)}");
         }
         DType? type = null;
         long[]? shape = null, offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            string field = Text(ref reader);
+            string field = Field(ref reader);
             reader.Read();
             switch (field)
             {
                 case "dtype" when type is null:
-                    type = ReadType(ref reader, tensor);
+                    type = ReadType(ref reader, name);
                     break;
                 case "shape" when shape is null:
-                    shape = ReadIntegers(ref reader, tensor, field, MaxRank);
+                    shape = ReadIntegers(ref reader, name, field, MaxRank);
                     break;
                 case "data_offsets" when offsets is null:
-                    offsets = ReadIntegers(ref reader, tensor, field, 2);
+                    offsets = ReadIntegers(ref reader, name, field, 2);
                     break;
                 case "dtype" or "shape" or "data_offsets":
-                    throw Bad($"{tensor}: \"{field}\" stands twice");
+                    throw Bad($"{Tensor(name)}: \"{field}\" stands twice");
                 default:
                     reader.Skip();
                     break;
@@ -175,48 +174,48 @@ internal sealed class SafetensorsHeader
         if (type is not { } dtype || shape is null || offsets is null)
         {
             string missing = type is null ? "dtype" : shape is null ? "shape" : "data_offsets";
-            throw Bad($"{tensor} has no \"{missing}\"");
+            throw Bad($"{Tensor(name)} has no \"{missing}\"");
         }
         if (offsets.Length != 2 || offsets[0] > offsets[1])
         {
-            throw Bad($"{tensor}: data_offsets must be [begin, end] with begin ≤ end, got {FormatErrors.Shape(offsets)}");
+            throw Bad($"{Tensor(name)}: data_offsets must be [begin, end] with begin ≤ end, got {FormatErrors.Shape(offsets)}");
         }
-        return Checked(tensor, name, dtype, shape, offsets[0], offsets[1]);
+        return Checked(name, dtype, shape, offsets[0], offsets[1]);
     }
 
-    private SafetensorsEntry Checked(string tensor, string name, DType type, long[] shape, long begin, long end)
+    private SafetensorsEntry Checked(string name, DType type, long[] shape, long begin, long end)
     {
         if (FormatErrors.ElementCount(shape) is not long count || count > long.MaxValue / 64)
         {
-            throw Bad($"{tensor}: the shape {FormatErrors.Shape(shape)} has more elements than a file can hold");
+            throw Bad($"{Tensor(name)}: the shape {FormatErrors.Shape(shape)} has more elements than a file can hold");
         }
         long bits = count * type.Bits();
         if (bits % 8 != 0)
         {
-            throw Bad($"{tensor}: {count} elements of {type.FileName()} do not fill whole bytes");
+            throw Bad($"{Tensor(name)}: {count} elements of {type.FileName()} do not fill whole bytes");
         }
         if (bits / 8 != end - begin)
         {
-            throw Bad($"{tensor}: {type.FileName()} {FormatErrors.Shape(shape)} takes {bits / 8} bytes, data_offsets [{begin}, {end}] give {end - begin}");
+            throw Bad($"{Tensor(name)}: {type.FileName()} {FormatErrors.Shape(shape)} takes {bits / 8} bytes, data_offsets [{begin}, {end}] give {end - begin}");
         }
         return new SafetensorsEntry(name, type, shape, count, begin, end);
     }
 
-    private DType ReadType(ref Utf8JsonReader reader, string tensor)
+    private DType ReadType(ref Utf8JsonReader reader, string name)
     {
         if (reader.TokenType != JsonTokenType.String)
         {
-            throw Bad($"{tensor}: dtype must be a string, got {Kind(reader.TokenType)}");
+            throw Bad($"{Tensor(name)}: dtype must be a string, got {Kind(reader.TokenType)}");
         }
-        string name = Text(ref reader);
-        return DTypes.Parse(name) ?? throw Bad($"{tensor}: unknown dtype {FormatErrors.Quote(name)}");
+        string type = Text(ref reader);
+        return DTypes.Parse(type) ?? throw Bad($"{Tensor(name)}: unknown dtype {FormatErrors.Quote(type)}");
     }
 
-    private long[] ReadIntegers(ref Utf8JsonReader reader, string tensor, string field, int limit)
+    private long[] ReadIntegers(ref Utf8JsonReader reader, string name, string field, int limit)
     {
         if (reader.TokenType != JsonTokenType.StartArray)
         {
-            throw Bad($"{tensor}: {field} must be an array of integers, got {Kind(reader.TokenType)}");
+            throw Bad($"{Tensor(name)}: {field} must be an array of integers, got {Kind(reader.TokenType)}");
         }
         var values = new List<long>(4);
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
@@ -224,11 +223,11 @@ internal sealed class SafetensorsHeader
             if (reader.TokenType != JsonTokenType.Number || reader.ValueSpan[0] == (byte)'-' || !reader.TryGetInt64(out long value))
             {
                 string got = reader.TokenType == JsonTokenType.Number ? FormatErrors.Quote(Encoding.UTF8.GetString(reader.ValueSpan)) : Kind(reader.TokenType);
-                throw Bad($"{tensor}: {field} must be whole numbers from 0 to 2^63-1, got {got} at place {values.Count}");
+                throw Bad($"{Tensor(name)}: {field} must be whole numbers from 0 to 2^63-1, got {got} at place {values.Count}");
             }
             if (values.Count == limit)
             {
-                throw Bad($"{tensor}: {field} has more than {limit} numbers");
+                throw Bad($"{Tensor(name)}: {field} has more than {limit} numbers");
             }
             values.Add(value);
         }
@@ -240,17 +239,17 @@ internal sealed class SafetensorsHeader
         int[] order = Enumerable.Range(0, Entries.Count).ToArray();
         Array.Sort(order, (a, b) => (Entries[a].Begin, Entries[a].End, a).CompareTo((Entries[b].Begin, Entries[b].End, b)));
         long end = 0;
-        string before = "the beginning of the data";
+        SafetensorsEntry? before = null;
         foreach (int i in order)
         {
             SafetensorsEntry entry = Entries[i];
             if (entry.Begin != end)
             {
                 string what = entry.Begin > end ? "leaves a hole" : "overlaps";
-                throw Bad($"tensor {FormatErrors.Quote(entry.Name)} begins at byte {entry.Begin} of the data and {what}: {before} ends at {end}");
+                throw Bad($"{Tensor(entry.Name)} begins at byte {entry.Begin} of the data and {what}: {(before is null ? "the beginning of the data" : Tensor(before.Name))} ends at {end}");
             }
             end = entry.End;
-            before = $"tensor {FormatErrors.Quote(entry.Name)}";
+            before = entry;
         }
         if (end > dataLength)
         {
@@ -262,6 +261,12 @@ internal sealed class SafetensorsHeader
             throw Bad($"{dataLength - end} bytes lie after the last tensor: the file should end at byte {DataStart + end}, it has {DataStart + dataLength}");
         }
     }
+
+    private static string Tensor(string name) => $"tensor {FormatErrors.Quote(name)}";
+
+    // A header has these three words for every tensor.
+    private string Field(ref Utf8JsonReader reader) =>
+        reader.ValueTextEquals("dtype"u8) ? "dtype" : reader.ValueTextEquals("shape"u8) ? "shape" : reader.ValueTextEquals("data_offsets"u8) ? "data_offsets" : Text(ref reader);
 
     private string Text(ref Utf8JsonReader reader)
     {

@@ -151,10 +151,10 @@ internal sealed class StrictJson
         => Kind == JsonValueKind.Number && _element.TryGetDouble(out double value) && value >= min && value <= max
             ? value : throw Wrong(NumberRule(min, max));
 
-    /// <summary>Refuses a document of a form newer than the newest this build knows; its member "schema" says which it is.</summary>
+    /// <summary>Refuses a document of a form newer than the newest this build knows; its member "schema" says which it is; without it, the first.</summary>
     public void RequireSchema(int newest)
     {
-        if (RequireInt("schema", 1) is var schema && schema > newest)
+        if (OptionalInt("schema", 1) is { } schema && schema > newest)
         {
             throw FormatErrors.Bad(File, $"has the schema {schema}, this build reads up to {newest}", "a newer nengine wrote it; read it with that one");
         }

@@ -62,7 +62,7 @@ public static class AdapterFolder
         {
             if (tensor.Shape.Length != 2 || tensor.Shape[0] != described.Rank)
             {
-                throw FormatErrors.Bad(tensor.File, $"tensor {FormatErrors.Quote(tensor.Name)} is {FormatErrors.Shape(tensor.Shape)}; {ConfigName} says \"r\": {described.Rank}");
+                throw FormatErrors.Bad(tensor.File, $"tensor {FormatErrors.Quote(tensor.Name)} is [{string.Join(" x ", tensor.Shape.ToArray())}]; {ConfigName} says \"r\": {described.Rank}");
             }
         }
         if (file.Tensors.Count < targets.Count)

@@ -83,6 +83,8 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     /// <summary>The file's name in a run's folder.</summary>
     public const string FileName = "metrics.jsonl";
 
+    private const long MostCounted = 1L << 40;
+
     /// <summary>Reads a file; a last line cut short by a crash is left out. Errors: BadInput with the line.</summary>
     public static MetricsHistory Load(string path)
     {
@@ -153,7 +155,7 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
                 Pool = root.TryGetProperty("pool", out var pool) ? pool.GetString() : null,
                 Batch = root.TryGetProperty("batch", out var batch) ? batch.GetString() : null,
                 Sources = root.TryGetProperty("trained", out var trained)
-                    ? trained.EnumerateObject().ToDictionary(s => s.Name, s => (s.Value[0].GetInt64(), s.Value[1].GetInt64())) : new Dictionary<string, (long, long)>(),
+                    ? trained.EnumerateObject().ToDictionary(s => s.Name, s => (Count(s.Value[0]), Count(s.Value[1]))) : new Dictionary<string, (long, long)>(),
             });
         }
         else
@@ -173,7 +175,11 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     private static double Number(JsonElement root, string name) =>
         root.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : double.NaN;
 
-    private static long Whole(JsonElement root, string name) => root.TryGetProperty(name, out var value) ? value.GetInt64() : 0;
+    private static long Whole(JsonElement root, string name) => root.TryGetProperty(name, out var value) ? Count(value) : 0;
+
+    // Counts are added up over the whole file.
+    private static long Count(JsonElement value) => value.GetInt64() is >= 0 and <= MostCounted and var count ? count
+        : throw new FormatException($"{value.GetRawText()} is no count");
 
     private static Dictionary<string, double> Numbers(JsonElement root, string name) =>
         root.TryGetProperty(name, out var value) ? value.EnumerateObject().ToDictionary(s => s.Name, s => s.Value.GetDouble()) : [];

@@ -91,7 +91,8 @@ internal static partial class FuzzFormats
         })
         {
             Words = ["\"(\"", "\"[\"", "\"a**\"", "\"(?<\"", "\"Sequence\"", "\"ByteLevel\"", "\"Metaspace\"", "\"▁\"", "{\"String\":\"\"}", "{\"Regex\":\"(a|a?)+$\"}", "\"Regex\":", "(a+)+", "\\\\p{Han}", "++", "{2,1}"],
-            Factor = 32,
+            // Texts are encoded, too, and a step may make them longer.
+            Factor = 1000,
         };
     }
 

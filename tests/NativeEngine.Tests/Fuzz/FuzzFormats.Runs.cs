@@ -44,9 +44,9 @@ internal static partial class FuzzFormats
             return bytes =>
             {
                 var history = MetricsHistory.Parse("mutant", Encoding.UTF8.GetString(bytes).Split('\n'));
-                if (bytes.Length < 4096 && ++read % 64 == 0)
+                if (bytes.Length < 4096 && read++ % 64 == 0)
                 {
-                    // A page takes longer than reading.
+                    // A page takes longer than reading; one that is read alone gets it.
                     TrainingPage.Of(history, "mutant", []);
                 }
             };
@@ -71,8 +71,8 @@ internal static partial class FuzzFormats
                 var document = SelectionDocument.Parse(StrictJson.Parse("mutant", bytes));
                 var view = features.View.Reshape(N, Width);
                 // What is told about it must not rest on its being true.
-                SelectionExplanation.Of(document, read++ % N, view, GradientNormalizer.None());
-                if (read % 256 == 0)
+                SelectionExplanation.Of(document, bytes.Length % N, view, GradientNormalizer.None());
+                if (read++ % 256 == 0)
                 {
                     SelectionPage.Of(document, view, GradientNormalizer.None(), []);
                 }

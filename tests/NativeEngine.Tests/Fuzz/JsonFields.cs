@@ -130,6 +130,11 @@ internal sealed class JsonFields(params byte[][] seeds) : IFields
         if (text[0] == '"')
         {
             int at = 1 + random.Below(text.Length - 1);
+            if (random.Once(40) && at < text.Length - 1)
+            {
+                string part = text[at..Math.Min(text.Length - 1, at + 1 + random.Below(6))];
+                return Encoding.UTF8.GetBytes(text.Insert(at, string.Concat(Enumerable.Repeat(part, 1 + random.Below(Mutator.MaxBytes / 2 / part.Length)))));
+            }
             return Encoding.UTF8.GetBytes(random.Below(5) switch
             {
                 0 => text.Insert(at, "\\ud800"),

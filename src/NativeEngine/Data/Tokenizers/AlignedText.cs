@@ -31,6 +31,18 @@ internal sealed class AlignedText(string text, int[] starts)
         return new AlignedText(wellFormed, starts);
     }
 
+    /// <summary>
+    /// Refuses steps of a tokenizer that make a text many times longer: some tens of them that each double it are a small file and no memory would suffice.
+    /// </summary>
+    public static void RequireGrowth(long characters, long bytes)
+    {
+        if (characters > (64 * bytes) + (64 << 10))
+        {
+            throw new EngineException(ErrorKind.BadInput, $"tokenizing: the tokenizer's own steps make more than {characters} characters of a text of {bytes} bytes",
+                "one of its Replace or Metaspace steps puts a longer text in the place of what it finds, again and again");
+        }
+    }
+
     private static string WellFormed(string text)
     {
         int at = 0;
@@ -94,6 +106,7 @@ internal readonly record struct Piece(AlignedText Buffer, int Start, int Length,
             c = stop;
             if (found >= 0)
             {
+                AlignedText.RequireGrowth(builder.Length + (long)content.Length, Buffer.Starts[^1]);
                 builder.Append(content);
                 for (int k = 0; k < content.Length; k++)
                 {

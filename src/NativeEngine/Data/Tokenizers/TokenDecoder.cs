@@ -128,6 +128,14 @@ internal abstract class TokenDecoder
     /// <summary>One after the other.</summary>
     internal sealed class Sequence(TokenDecoder[] steps) : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens) => steps.Aggregate(tokens, static (t, step) => step.Apply(t));
+        public override List<string> Apply(List<string> tokens)
+        {
+            long before = tokens.Sum(static t => (long)t.Length);
+            return steps.Aggregate(tokens, (t, step) =>
+            {
+                AlignedText.RequireGrowth(t.Sum(static x => (long)x.Length), before);
+                return step.Apply(t);
+            });
+        }
     }
 }
