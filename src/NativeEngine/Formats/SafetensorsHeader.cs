@@ -264,9 +264,9 @@ internal sealed class SafetensorsHeader
 
     private static string Tensor(string name) => $"tensor {FormatErrors.Quote(name)}";
 
-    // A header has these three words for every tensor.
-    private string Field(ref Utf8JsonReader reader) =>
-        reader.ValueTextEquals("dtype"u8) ? "dtype" : reader.ValueTextEquals("shape"u8) ? "shape" : reader.ValueTextEquals("data_offsets"u8) ? "data_offsets" : Text(ref reader);
+    // A header has these three words for every tensor. What has escapes may have half of a surrogate pair.
+    private string Field(ref Utf8JsonReader reader) => reader.ValueIsEscaped ? Text(ref reader)
+        : reader.ValueTextEquals("dtype"u8) ? "dtype" : reader.ValueTextEquals("shape"u8) ? "shape" : reader.ValueTextEquals("data_offsets"u8) ? "data_offsets" : Text(ref reader);
 
     private string Text(ref Utf8JsonReader reader)
     {

@@ -100,9 +100,9 @@ internal static partial class FuzzFormats
         return stream.ToArray();
     }
 
-    private static FuzzFormat UnitKeys() => Json("unit key.json", json => UnitCache.ReadKey(json), """{"schema":1,"label":"unit a","key":"00","fields":{"data":"ff","seed":"1","steps":"100"}}""") with { Share = 4 };
+    private static FuzzFormat UnitKeys() => Json("unit.json", json => UnitCache.ReadKey(json), """{"schema":1,"label":"unit a","key":"00","fields":{"data":"ff","seed":"1","steps":"100"}}""") with { Share = 4 };
 
-    private static FuzzFormat UnitCosts() => Json("unit cost.json", json => UnitCache.ReadCost(json), """{"schema":1,"steps":100,"tokens":25600,"flops":1.5e12,"seconds":3.25,"written":"2026-01-01T00:00:00Z"}""") with { Share = 4 };
+    private static FuzzFormat UnitCosts() => Json("cost.json", json => UnitCache.ReadCost(json), """{"schema":1,"steps":100,"tokens":25600,"flops":1.5e12,"seconds":3.25,"written":"2026-01-01T00:00:00Z"}""") with { Share = 4 };
 
     private static FuzzFormat Claims()
     {

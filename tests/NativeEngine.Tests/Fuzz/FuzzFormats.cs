@@ -135,7 +135,7 @@ internal static partial class FuzzFormats
     private static FuzzFormat Config() => Json(
         "config.json", json => NativeEngine.Model.ConfigJson.Parse(json),
         """{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,"intermediate_size":172,"num_hidden_layers":5,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":8,"vocab_size":512,"max_position_embeddings":512,"rms_norm_eps":1e-05,"rope_theta":10000.0,"rope_scaling":null,"hidden_act":"silu","tie_word_embeddings":true,"attention_bias":false,"mlp_bias":false,"bos_token_id":1,"eos_token_id":[2,3],"torch_dtype":"float32"}""",
-        """{"hidden_size":6,"intermediate_size":7,"num_hidden_layers":2,"num_attention_heads":2,"vocab_size":11,"rope_parameters":{"rope_type":"default","rope_theta":500}}""");
+        """{"hidden_size":6,"intermediate_size":7,"num_hidden_layers":2,"num_attention_heads":3,"vocab_size":11,"rope_parameters":{"rope_type":"default","rope_theta":500}}""");
 
     private static FuzzFormat AdapterConfiguration() => Json(
         "adapter_config.json", json =>
