@@ -7,8 +7,8 @@ namespace NativeEngine.Cli.Verbs;
 /// <summary>Finds where two training runs part.</summary>
 internal sealed class DiffRunsVerb : Verb
 {
-    private readonly Argument<string> _a = new("A") { Description = "A training run's folder." };
-    private readonly Argument<string> _b = new("B") { Description = "Another." };
+    private readonly Argument<string> _a = new("A") { HelpName = "DIR", Description = "A training run's folder." };
+    private readonly Argument<string> _b = new("B") { HelpName = "DIR", Description = "Another." };
 
     public DiffRunsVerb()
         : base("diff-runs", "Finds the first step, tensor and element where two training runs part, and why.", "nengine diff-runs runs/a runs/b")

@@ -10,9 +10,9 @@ namespace NativeEngine.Cli.Verbs;
 /// <summary>Picks a coreset from features on disk.</summary>
 internal sealed class SelectVerb : Verb
 {
-    private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example; {rank} in the name where several ranks have a file each.");
-    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S", "S.npy, S.txt or S.jsonl[#field]; without it all are one source.");
-    private readonly Option<string> _budget = Opt.RequiredText("--budget", "B", "Examples to select, kept ones included: 64 or 50%.");
+    private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.safetensors[#tensor]", "One row per example; {rank} in the name where several ranks have a file each.");
+    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S.npy|S.txt|S.jsonl[#field]", "The source of every row; without it all are one source.");
+    private readonly Option<string> _budget = Opt.RequiredText("--budget", "B|P%", "Examples to select, kept ones included: 64 or 50%.");
     private readonly CoresetOptions _coreset = new(keepDefault: "none", topDefault: 0);
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
     private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
