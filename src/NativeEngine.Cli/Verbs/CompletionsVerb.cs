@@ -10,7 +10,7 @@ internal sealed class CompletionsVerb : Verb
     private readonly Argument<string> _shell = new("SHELL") { HelpName = "bash|zsh|fish", Description = "The shell." };
 
     public CompletionsVerb()
-        : base("completions", "Writes completions of verbs, options and their values for a shell.", "nengine completions bash > nengine.bash") => Add(_shell);
+        : base("completions", "Writes completions of verbs, options and their values for a shell.", "nengine completions bash --output nengine.bash") => Add(_shell);
 
     public override int Run(VerbContext context)
     {
@@ -33,7 +33,7 @@ internal sealed class ManVerb : Verb
     private readonly Option<string> _format = Opt.Choice("--format", "A manual page, or the same for docs.", "roff", "markdown");
 
     public ManVerb()
-        : base("man", "Writes the manual page of all verbs.", "nengine man > nengine.1") => Add("options", _format);
+        : base("man", "Writes the manual page of all verbs.", "nengine man --output nengine.1") => Add("options", _format);
 
     public override int Run(VerbContext context)
     {
