@@ -41,7 +41,7 @@ internal sealed class ExampleFeaturesOptions
             : TrainableModel.FromFolder(name, null, context.Seed, device, context.Cancellation);
         var data = MixtureDataset.Build(examples, model.Tokenizer, DatasetOptions.Training(model.Model.Config.ContextLength, LossOn.All), context.Cancellation);
         string assumed = context.IsGiven(_model) ? "" : ", which has learnt nothing yet (--model names one that has)";
-        string sources = data.Sources.Count > 1 ? $"{data.Sources.Count} sources" : "one source" + (_fields.SourceIsGiven(context) ? "" : ", since no line has a field \"source\" (--source-field names another)");
+        string sources = data.Sources.Count > 1 ? $"{data.Sources.Count} sources" : data.Sources is [JsonlReader.DefaultSource] ? $"one source, since no line has a field \"{_fields.SourceField(context)}\" (--source-field names another)" : "one source";
         context.Talk.Info($"{reader.Name}: {data.Report}; {sources}");
         context.Talk.Info($"features: {kind switch { "zo" => "zeroth-order estimates of gradients", "grad" => "gradients", _ => "last hidden states" }} of {name}{assumed}");
         var options = new FeatureOptions(kind switch { "zo" => FeatureKind.ZerothOrder, "grad" => FeatureKind.Gradient, _ => FeatureKind.Hidden }, 1, 1e-3f, context.Seed);
