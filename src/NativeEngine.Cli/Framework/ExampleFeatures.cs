@@ -1,6 +1,5 @@
 using System.CommandLine;
 using NativeEngine.Data;
-using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Selection;
 using NativeEngine.Training;
