@@ -24,7 +24,11 @@ public sealed partial class OldFilesTests
         ["selection.json"] = path => Assert.Equal(4, SelectionDocument.Load(path).Indices.Count),
         ["unit.json"] = path => Assert.Equal(StrictJson.Load(path).RequireString("key"), UnitCache.ReadKey(StrictJson.Load(path))),
         ["cost.json"] = path => Assert.True(UnitCache.ReadCost(StrictJson.Load(path)).Flops > 0),
-        ["rank.json"] = path => Assert.Equal(6, RankedMixtures.Read(StrictJson.Load(path).Require("mixtures"), ["a", "b"]).Count),
+        ["rank.json"] = path =>
+        {
+            Assert.NotEmpty(AblationPage.Of(StrictJson.Load(path), null, "x", []).Sections);
+            Assert.Equal(6, RankedMixtures.Read(StrictJson.Load(path).Require("mixtures"), ["a", "b"]).Count);
+        },
         ["confirm.json"] = path => Assert.Contains("How well did merging predict true trainings?",
             AblationPage.Of(StrictJson.Load(Path.Combine(Path.GetDirectoryName(path)!, "rank.json")), StrictJson.Load(path), "x", []).Sections.Select(s => s.Question)),
     };

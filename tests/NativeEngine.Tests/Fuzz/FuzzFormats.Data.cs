@@ -54,13 +54,13 @@ internal static partial class FuzzFormats
     private static FuzzFormat SourcesJsonl()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("{\"source\":\"a\"}\n{\"source\":\"b\",\"x\":[1]}\n{\"source\":3}\n")];
-        return new FuzzFormat("sources.jsonl", seeds, new LineFields(seeds, json: true), () => bytes => SourceFile.ReadJsonl("mutant", new MemoryStream(bytes), "source")) { Factor = 64, Share = 4 };
+        return new FuzzFormat("sources.jsonl", seeds, new LineFields(seeds, json: true), () => bytes => SourceFile.ReadJsonl("mutant", new MemoryStream(bytes), "source")) { Factor = 128, Share = 4 };
     }
 
     private static FuzzFormat SourcesText()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("red\ngreen\nred\nb l u e\n")];
-        return new FuzzFormat("sources.txt", seeds, new LineFields(seeds, json: false), () => bytes => SourceFile.ReadText("mutant", new MemoryStream(bytes))) { Factor = 64, Share = 4 };
+        return new FuzzFormat("sources.txt", seeds, new LineFields(seeds, json: false), () => bytes => SourceFile.ReadText("mutant", new MemoryStream(bytes))) { Factor = 128, Share = 4 };
     }
 
     private static FuzzFormat Tokenizer()
