@@ -8,6 +8,9 @@ internal static partial class LibC
     private const int Eio = 5;
     private const int Enospc = 28;
 
+    /// <summary>Bytes of a large page on the processors of today.</summary>
+    public const long LargePage = 2 << 20;
+
     /// <summary>
     /// Makes renames and new names inside a folder durable (fsync of the folder). Does nothing on Windows, nor where the folder or
     /// its file system does not allow it; a reported write error is thrown as an <see cref="IOException"/> with the errno as HResult.
@@ -46,6 +49,16 @@ internal static partial class LibC
         {
             const int DontNeed = 4;
             _ = Advise((void*)first, (nuint)(last - first), DontNeed);
+        }
+    }
+
+    /// <summary>Asks for large pages under memory that starts at a multiple of <see cref="LargePage"/>; a hint, on Linux only.</summary>
+    public static unsafe void PreferLargePages(void* start, long length)
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            const int HugePage = 14;
+            _ = Advise(start, (nuint)length, HugePage);
         }
     }
 

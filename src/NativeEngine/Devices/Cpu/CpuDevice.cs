@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using NativeEngine.Native;
 
 namespace NativeEngine.Devices.Cpu;
 
@@ -107,7 +108,13 @@ public sealed class CpuDevice : Device
     {
         try
         {
-            void* memory = NativeMemory.AlignedAlloc((nuint)bytes, 64);
+            // A matrix product walks down columns: with small pages every line of a weight would need a translation of its own.
+            bool large = bytes >= 2 * LibC.LargePage;
+            void* memory = NativeMemory.AlignedAlloc((nuint)bytes, large ? (nuint)LibC.LargePage : 64);
+            if (large)
+            {
+                LibC.PreferLargePages(memory, bytes);
+            }
             NativeMemory.Clear(memory, (nuint)bytes);
             return (nint)memory;
         }
