@@ -8,9 +8,6 @@ internal static partial class LibC
     private const int Eio = 5;
     private const int Enospc = 28;
 
-    /// <summary>Bytes of a large page on the processors of today.</summary>
-    public const long LargePage = 2 << 20;
-
     /// <summary>
     /// Makes renames and new names inside a folder durable (fsync of the folder). Does nothing on Windows, nor where the folder or
     /// its file system does not allow it; a reported write error is thrown as an <see cref="IOException"/> with the errno as HResult.
@@ -52,15 +49,49 @@ internal static partial class LibC
         }
     }
 
-    /// <summary>Asks for large pages under memory that starts at a multiple of <see cref="LargePage"/>; a hint, on Linux only.</summary>
-    public static unsafe void PreferLargePages(void* start, long length)
+    /// <summary>
+    /// Zeroed memory of the system's own in pages of 2 MiB where it has them: fewer misses of address translation, one fault instead of 512, and each page is zeroed by the thread that
+    /// first touches it. Starts on such a page; <see cref="UnmapLarge"/> gives it back. Linux only; 0 when there is none.
+    /// </summary>
+    public static nint MapLarge(long bytes)
     {
-        if (OperatingSystem.IsLinux())
+        const int ReadWrite = 3, PrivateAnonymous = 0x22, HugePages = 14;
+        long length = Pages(bytes), mapped = length + LargePage;
+        nint start = Map(0, (nuint)mapped, ReadWrite, PrivateAnonymous, -1, 0);
+        if (start == -1)
         {
-            const int HugePage = 14;
-            _ = Advise(start, (nuint)length, HugePage);
+            return 0;
+        }
+        nint first = (nint)((start + LargePage - 1) / LargePage * LargePage);
+        Return(start, first - start);
+        Return((nint)(first + length), (nint)(start + mapped) - (nint)(first + length));
+        unsafe
+        {
+            _ = Advise((void*)first, (nuint)length, HugePages);
+        }
+        return first;
+
+        static void Return(nint from, nint count)
+        {
+            if (count > 0)
+            {
+                _ = Unmap(from, (nuint)count);
+            }
         }
     }
+
+    /// <summary>Gives back what <see cref="MapLarge"/> gave for so many bytes.</summary>
+    public static void UnmapLarge(nint start, long bytes) => _ = Unmap(start, (nuint)Pages(bytes));
+
+    private const long LargePage = 2 << 20;
+
+    private static long Pages(long bytes) => (bytes + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize;
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial nint Map(nint start, nuint length, int protection, int flags, int descriptor, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(nint start, nuint length);
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static unsafe partial int Advise(void* start, nuint length, int advice);

@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using NativeEngine.Native;
 
 namespace NativeEngine.Devices.Cpu;
 
@@ -104,28 +102,10 @@ public sealed class CpuDevice : Device
         new ReadOnlySpan<T>(source.Pointer, destination.Length).CopyTo(destination);
 
     /// <inheritdoc/>
-    protected override unsafe nint TryAllocate(long bytes)
-    {
-        try
-        {
-            // A matrix product walks down columns: with small pages every line of a weight would need a translation of its own.
-            bool large = bytes >= 2 * LibC.LargePage;
-            void* memory = NativeMemory.AlignedAlloc((nuint)bytes, large ? (nuint)LibC.LargePage : 64);
-            if (large)
-            {
-                LibC.PreferLargePages(memory, bytes);
-            }
-            NativeMemory.Clear(memory, (nuint)bytes);
-            return (nint)memory;
-        }
-        catch (OutOfMemoryException)
-        {
-            return 0;
-        }
-    }
+    protected override nint TryAllocate(long bytes) => HostMemory.Allocate(bytes, zeroed: true);
 
     /// <inheritdoc/>
-    protected override unsafe void Free(nint handle, long bytes) => NativeMemory.AlignedFree((void*)handle);
+    protected override void Free(nint handle, long bytes) => HostMemory.Free(handle, bytes);
 
     private static SimdWidth? FromEnvironment() => Environment.GetEnvironmentVariable("NENGINE_SIMD")?.Trim().ToLowerInvariant() switch
     {
