@@ -18,7 +18,7 @@ internal static class GoalSection
         ShareOfPyTorch,
     }
 
-    private sealed record Goal(string Row, KernelSize Size, KernelSize Small, Bound Bound, double Value, string PyTorch = "", string Environment = "");
+    private sealed record Goal(string Row, KernelSize Size, KernelSize Small, Bound Bound, double Value, string PyTorch = "", MatMulPrecision Precision = MatMulPrecision.Float32);
 
     private static readonly Goal[] _goals =
     [
@@ -31,7 +31,7 @@ internal static class GoalSection
         new("weighted_sum", Size(("K", 8), ("n", 1 << 26)), Size(("K", 8), ("n", 1 << 16)), Bound.Copy, 0.8),
         new("adamw", Size(("n", 124_000_000)), Size(("n", 1 << 18)), Bound.Copy, 0.8, "adamw"),
         new("matmul_nn", Size(("m", 8192), ("n", 8192), ("k", 8192)), Size(("m", 256), ("n", 256), ("k", 256)), Bound.Fma, 0.5, "matmul_fp32"),
-        new("matmul_nn", Size(("m", 8192), ("n", 8192), ("k", 8192)), Size(("m", 256), ("n", 256), ("k", 256)), Bound.ShareOfPyTorch, 0.6, "matmul_bf16", "bf16"),
+        new("matmul_nn", Size(("m", 8192), ("n", 8192), ("k", 8192)), Size(("m", 256), ("n", 256), ("k", 256)), Bound.ShareOfPyTorch, 0.6, "matmul_bf16", MatMulPrecision.BFloat16),
         new("attention", Size(("sequences", 8), ("length", 1024), ("heads", 12), ("kv_heads", 12), ("h", 64), ("cached", 0), ("uneven", 0)), Size(("sequences", 1), ("length", 128), ("heads", 2), ("kv_heads", 2), ("h", 64), ("cached", 0), ("uneven", 0)), Bound.TimesOfPyTorch, 2, "attention"),
         new("attention_backward", Size(("sequences", 8), ("length", 1024), ("heads", 12), ("kv_heads", 12), ("h", 64), ("cached", 0), ("uneven", 0)), Size(("sequences", 1), ("length", 128), ("heads", 2), ("kv_heads", 2), ("h", 64), ("cached", 0), ("uneven", 0)), Bound.TimesOfPyTorch, 2, "attention_backward"),
     ];
@@ -60,27 +60,21 @@ internal static class GoalSection
     {
         var row = KernelTable.All.First(r => r.Name == goal.Row);
         var size = options.Quick ? goal.Small : goal.Size;
-        string what = goal.Environment.Length == 0 ? goal.Row : $"{goal.Row} {goal.Environment}";
-        if (goal.Environment.Length > 0 && !name.StartsWith("cuda", StringComparison.Ordinal))
+        string what = goal.Precision == MatMulPrecision.Float32 ? goal.Row : $"{goal.Row} bf16";
+        if (goal.Precision != MatMulPrecision.Float32 && !name.StartsWith("cuda", StringComparison.Ordinal))
         {
             report.Add("rate", what, null, "tensor cores are for CUDA only");
             return;
         }
         try
         {
-            // The variable is read when a device is opened.
-            Environment.SetEnvironmentVariable("NENGINE_MATMUL", goal.Environment);
-            using var device = backend.Open(name);
+            using var device = backend.Open(name, precision: goal.Precision);
             var m = new KernelProfiler(device, options.Quick ? ProfileOptions.Quick : new ProfileOptions()).Measure(row, size);
             report.Add(Rate(goal, what, m, roofs, goal.PyTorch.Length > 0 && peer.TryGetValue(goal.PyTorch, out double seconds) ? seconds : null));
         }
         catch (EngineException error) when (error.Kind == ErrorKind.WillNotFit)
         {
             report.Add("rate", what, null, error.Message);
-        }
-        finally
-        {
-            Environment.SetEnvironmentVariable("NENGINE_MATMUL", null);
         }
     }
 
