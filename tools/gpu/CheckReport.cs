@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using NativeEngine.Devices.Gpu;
@@ -26,6 +27,13 @@ internal sealed class CheckReport(GpuInfo info)
         string[] parts = info.Description.Split(',');
         string name = (parts.Length > 1 ? parts[1] : parts[0]).Trim();
         return string.Concat(name.Select(c => char.IsLetterOrDigit(c) || c is '-' or '.' ? c : '-')).Trim('-');
+    }
+
+    /// <summary>A rate with the prefix that suits it: 4.1 TB/s, 233 GB/s.</summary>
+    public static string Quantity(double perSecond, string unit)
+    {
+        var (scale, prefix) = perSecond switch { >= 1e12 => (1e12, "T"), >= 1e9 => (1e9, "G"), _ => (1e6, "M") };
+        return string.Create(CultureInfo.InvariantCulture, $"{perSecond / scale:G3} {prefix}{unit}");
     }
 
     public void Say(string text) => Console.WriteLine(text);
