@@ -52,8 +52,10 @@ internal sealed class CheckReport(GpuInfo info)
         Say($"{(passed switch { true => "ok     ", false => "FAILED ", _ => "skipped" })} {section}: {what}: {detail}");
     }
 
-    public void Add(RateLine rate)
+    /// <summary>A rate; of small sizes it is not judged.</summary>
+    public void Add(RateLine rate, CheckOptions options)
     {
+        rate = options.Quick ? rate with { Verdict = "not judged" } : rate;
         _rates.Add(rate);
         Say(FormattableString.Invariant($"{rate.What} {rate.Size}: {rate.Seconds * 1e3:0.000} ms, {rate.Rate}, {rate.Share}; PyTorch {rate.PyTorch}; goal {rate.Goal}: {rate.Verdict}"));
     }
@@ -74,7 +76,7 @@ internal sealed class CheckReport(GpuInfo info)
     private string Page(CheckOptions options)
     {
         var page = new StringBuilder();
-        page.Append($"# {info.Description}\n\n`tools/gpu/check --device {options.Device}{(options.Quick ? " --quick" : "")}`, {DateTime.UtcNow:yyyy-MM-dd}.");
+        page.Append($"# {info.Description}\n\n`check --device {options.Device}{(options.Quick ? " --quick" : "")}`, {DateTime.UtcNow:yyyy-MM-dd}.");
         page.Append(options.Quick ? " Small sizes: the figures say nothing about the card.\n\n" : "\n\n");
         _facts.ForEach(fact => page.Append($"- {fact}\n"));
         page.Append("\n| | size | time | rate | share of the roof | PyTorch | goal | |\n|---|---|---|---|---|---|---|---|\n");

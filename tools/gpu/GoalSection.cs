@@ -70,7 +70,7 @@ internal static class GoalSection
         {
             using var device = backend.Open(name, precision: goal.Precision);
             var m = new KernelProfiler(device, options.Quick ? ProfileOptions.Quick : new ProfileOptions()).Measure(row, size);
-            report.Add(Rate(goal, what, m, roofs, goal.PyTorch.Length > 0 && peer.TryGetValue(goal.PyTorch, out double seconds) ? seconds : null));
+            report.Add(Rate(goal, what, m, roofs, goal.PyTorch.Length > 0 && peer.TryGetValue(goal.PyTorch, out double seconds) ? seconds : null), options);
         }
         catch (EngineException error) when (error.Kind == ErrorKind.WillNotFit)
         {
@@ -132,7 +132,7 @@ internal static class GoalSection
                     $"training, {precision}", $"{preset}, batches of {batch} examples", 1 / rate, string.Create(CultureInfo.InvariantCulture, $"{rate:0} tokens/s"),
                     torch is { } t ? string.Create(CultureInfo.InvariantCulture, $"{100 * rate / t:0} % of PyTorch") : "-",
                     torch is { } u ? string.Create(CultureInfo.InvariantCulture, $"{u:0} tokens/s (bf16, eager)") : "not measured", "50 % of PyTorch",
-                    torch is { } v ? (rate >= v / 2 ? "met" : "missed") : "no peer"));
+                    torch is { } v ? (rate >= v / 2 ? "met" : "missed") : "no peer"), options);
             }
             finally
             {

@@ -134,12 +134,12 @@ public sealed class OpenClPathTests : IDisposable
               resamples: 20
             search:
               finalists: 2
-              keep: 1
+              keep: 2
               surrogate: 2
               descent: {steps: 1}
             confirm:
               best: 1
-              spread: 0
+              spread: 2
             """);
         foreach (string verb in (string[])["train", "rank", "confirm"])
         {
