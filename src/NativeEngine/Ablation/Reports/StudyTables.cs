@@ -122,42 +122,34 @@ public sealed class StudyTables
     }
 
     /// <summary>Everything in one document: ranking, confirmation, and what each training cost.</summary>
-    public string Json(string command)
+    public string Json(string command) => StudyJson.Document(json =>
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        json.WriteString("study", Path.GetFileName(_plan.Study.Path));
+        json.WriteString("command", command);
+        json.WriteStartArray("trainings");
+        foreach (var training in _trainings)
         {
             json.WriteStartObject();
-            json.WriteNumber("schema", 1);
-            json.WriteString("study", Path.GetFileName(_plan.Study.Path));
-            json.WriteString("command", command);
-            json.WriteStartArray("trainings");
-            foreach (var training in _trainings)
+            json.WriteString("training", training.Name);
+            json.WriteString("key", training.Key);
+            if (training.Cost is { } cost)
             {
-                json.WriteStartObject();
-                json.WriteString("training", training.Name);
-                json.WriteString("key", training.Key);
-                if (training.Cost is { } cost)
-                {
-                    json.WriteNumber("steps", cost.Steps);
-                    json.WriteNumber("tokens", cost.Tokens);
-                    json.WriteNumber("flops", cost.Flops);
-                    json.WriteNumber("seconds", cost.Seconds);
-                }
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WritePropertyName("rank");
-            _rank.Element.WriteTo(json);
-            if (_confirm is not null)
-            {
-                json.WritePropertyName("confirm");
-                _confirm.Element.WriteTo(json);
+                json.WriteNumber("steps", cost.Steps);
+                json.WriteNumber("tokens", cost.Tokens);
+                json.WriteNumber("flops", cost.Flops);
+                json.WriteNumber("seconds", cost.Seconds);
             }
             json.WriteEndObject();
         }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
+        json.WriteEndArray();
+        json.WritePropertyName("rank");
+        _rank.Element.WriteTo(json);
+        if (_confirm is not null)
+        {
+            json.WritePropertyName("confirm");
+            _confirm.Element.WriteTo(json);
+        }
+    });
 
     private void Best(StringBuilder text)
     {
