@@ -21,6 +21,10 @@ public sealed class AblateVerbTests : IDisposable
         Assert.Equal(4, json.GetProperty("units").GetInt32());
         Assert.Equal(4 * AblationKit.Steps, json.GetProperty("steps").GetInt32());
         Assert.True(File.Exists(_kit.File("out/plan.json")));
+        // --seed is part of what a study is: the same folder refuses another one.
+        Assert.Contains("belongs to another study", Run("plan", "out", "--seed", "2").Expect(2).StdErr, StringComparison.Ordinal);
+        Run("plan", "seeded", "--seed", "2").Expect(0);
+        Assert.NotEqual(File.ReadAllText(_kit.File("out/plan.json")), File.ReadAllText(_kit.File("seeded/plan.json")));
         _kit.Write(training: "  pull: 1");
         Assert.Contains("belongs to another study", Run("plan", "out").Expect(2).StdErr, StringComparison.Ordinal);
     }

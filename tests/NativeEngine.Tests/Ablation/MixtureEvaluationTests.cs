@@ -71,6 +71,28 @@ public sealed class MixtureEvaluationTests
     }
 
     [Fact]
+    public void Prepare_SeveralLanes_SameBits()
+    {
+        using var tiny = new TinyPool(threads: 3);
+        var mixtures = MixtureCandidates.AllSubsets(5).Select(set => Mixture.Uniform(5, set)).ToList();
+        using var alone = tiny.Evaluator(level: new LevelRule(1.5, 0));
+        double[] expected = [.. mixtures.SelectMany(m => alone.Losses(m, tiny.Set.Table.Blocks).ToArray())];
+        using var lanes = new MergeLanes(tiny.Pool, tiny.Device, 3);
+        using var evaluator = new MergedEvaluator(tiny.Pool, tiny.Merged, tiny.Set, null, new LevelRule(1.5, 0), lanes);
+        var heard = new List<int>();
+        evaluator.Prepare(mixtures, 1);
+        evaluator.Prepare(mixtures, tiny.Set.Table.Blocks, heard.Add);
+        long scored = evaluator.TokensScored;
+        Assert.Equal(mixtures.Count * tiny.Set.Table.Tokens, scored);
+        Assert.Equal(Enumerable.Range(0, mixtures.Count), heard.Order());
+        double[] got = [.. mixtures.SelectMany(m => evaluator.Losses(m, tiny.Set.Table.Blocks).ToArray())];
+        Assert.Equal(expected, got);
+        Assert.Equal(scored, evaluator.TokensScored);
+        using var other = new MergedEvaluator(tiny.Pool, tiny.Merged, tiny.Set, null, null, lanes);
+        Assert.ThrowsAny<OperationCanceledException>(() => other.Prepare(mixtures, 1, null, new CancellationToken(true)));
+    }
+
+    [Fact]
     public void Cache_SecondRun_ComputesNothingAndGivesTheSameBits()
     {
         using var tiny = new TinyPool();
@@ -234,10 +256,43 @@ public sealed class MixtureEvaluationTests
         Assert.True(race.Rounds.Count >= 3, $"{race.Rounds.Count} rounds");
         Assert.Equal(all.Length, race.Rounds[0].Entered);
         Assert.Equal(tiny.Set.Table.Tokens, race.Rounds[^1].Tokens);
+        Assert.Equal(Racing.Tokens(race.Rounds), evaluator.TokensScored);
         double[] exhaustive = [.. all.Select(m => score.Of(evaluator.DomainLosses(m)))];
         double regret = exhaustive[race.Order[0]] - exhaustive.Min();
         Assert.True(regret < 0.1 * (exhaustive.Max() - exhaustive.Min()), $"regret {regret} of a range of {exhaustive.Max() - exhaustive.Min()}");
         Assert.All(race.Order.Take(race.Rounds[^1].Entered), c => Assert.Equal(exhaustive[c], race.Scores[c]));
+    }
+
+    [Fact]
+    public void Screening_AgainstExhaustive_LeavesOutWhatIsFarBehind()
+    {
+        using var tiny = new TinyPool(units: 4, documents: 200, movement: 0.3);
+        using var evaluator = tiny.Evaluator();
+        var score = MixtureScore.Uniform(tiny.Set.Table.Domains.Count);
+        Mixture[] all = [.. MixtureCandidates.Lattice(4, 14).Select(p => Mixture.Of([.. p.Select(v => (double)v)]))];
+        var screen = Screening.Run(evaluator, score, all, finalists: 4, keep: 4, seed: 1)!;
+        Assert.Equal(4 * 5, screen.Fitted);
+        Assert.True(evaluator.TokensScored == (screen.Fitted + Screening.Checks) * screen.Tokens, "more was scored than the sample");
+        Assert.InRange(screen.Kept.Count, 16, all.Length * 3 / 4);
+        Assert.Equal(Enumerable.Range(0, all.Length), screen.Kept.Concat(screen.Left).Order());
+        int blocks = Enumerable.Range(1, tiny.Set.Table.Blocks).First(b => tiny.Set.Table.BlockEnds[b - 1] == screen.Documents);
+        double[] there = [.. all.Select(m => score.Of(evaluator.DomainLosses(m, blocks)))];
+        // What it says of itself holds: errors, and that nothing far ahead was left out.
+        Assert.True(screen.Error.Correlation.Pearson > 0.9, $"{screen.Error}");
+        Assert.True(Enumerable.Range(0, all.Length).Max(c => Math.Abs(screen.Predicted[c] - there[c])) < 10 * screen.Error.RootMeanSquare);
+        double last = there.Order().ElementAt(3);
+        Assert.DoesNotContain(screen.Left, c => there[c] < last - screen.Margin);
+        Assert.Null(Screening.Run(evaluator, score, all, finalists: int.MaxValue, keep: 4, seed: 1));
+        Assert.Null(Screening.Run(evaluator, score, all[..100], finalists: 4, keep: 4, seed: 1));
+    }
+
+    [Fact]
+    public void Domination_SmallTable_MarksWhatAnotherBeatsEverywhere()
+    {
+        double[][] losses = [[1, 5, 9], [2, 4, 1], [2, 5, 0], [1, 5, 9], [2, 4, 0.5]];
+        Assert.Equal([false, true, false, false, false], Domination.Of(losses, [1, 1, 1]));
+        // The third domain does not count: the second and the fifth are equal, and equals do not beat each other.
+        Assert.Equal([false, false, true, false, false], Domination.Of(losses, [1, 2, 0]));
     }
 
     [Fact]

@@ -97,6 +97,9 @@ public sealed class RankVerbTests
         var rows = rank.GetProperty("mixtures").EnumerateArray().ToList();
         Assert.Equal(1, rows.Sum(r => r.GetProperty("probability_of_best").GetDouble()), 1e-9);
         Assert.All(rows, r => Assert.Equal(1, r.GetProperty("weights").EnumerateObject().Sum(w => w.Value.GetDouble()), 1e-9));
+        Assert.All(rows.Skip(1).Where(r => !r.GetProperty("separated_from_best").GetBoolean()),
+            r => Assert.True(r.GetProperty("documents_to_separate") is var times && (times.ValueKind is JsonValueKind.Null || times.GetDouble() >= 1)));
+        Assert.False(rows[0].GetProperty("dominated").GetBoolean());
         double[] scores = [.. rows.Select(r => r.GetProperty("score").GetDouble())];
         Assert.Equal(scores.Order(), scores);
         // Descent and searches are no worse than where they began, on the documents they looked at.
