@@ -1,5 +1,4 @@
 using System.Text.Json;
-using NativeEngine.Ablation.Ranking;
 
 namespace NativeEngine.Ablation.Confirming;
 

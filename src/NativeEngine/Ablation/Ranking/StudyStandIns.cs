@@ -1,4 +1,3 @@
-using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using NativeEngine.Ablation.Confirming;
 using NativeEngine.Ablation.Ranking;
 using NativeEngine.Formats;
@@ -158,7 +157,7 @@ public sealed class StudyTables
         text.Append("| | mixture | score | interval | behind the best | chance to be best | Pareto front | from |\n|---|---|---|---|---|---|---|---|\n");
         for (int i = 0; i < Math.Min(20, rows.Count); i++)
         {
-            string needed = rows[i].OptionalDouble("documents_to_separate") is < 1000 and var times ? string.Create(CultureInfo.InvariantCulture, $", {Math.Ceiling(times.Value):0}x the documents would") : "";
+            string needed = rows[i].OptionalDouble("documents_to_separate") is < 1000 and var times ? string.Create(CultureInfo.InvariantCulture, $", {Math.Ceiling(times):0}x the documents would") : "";
             string behind = i == 0 ? "" : rows[i].RequireBool("separated_from_best") ? Range(rows[i], "behind_best") : $"{Range(rows[i], "behind_best")}, not separable yet{needed}";
             text.Append(CultureInfo.InvariantCulture, $"| {i + 1} | {Escape(rows[i].RequireString("mixture"))} | {Short(rows[i], "score")} | {Range(rows[i], "score_interval")} | {behind} | {100 * rows[i].RequireDouble("probability_of_best"):0} % | {(rows[i].RequireBool("dominated") ? "" : "yes")} | {rows[i].RequireString("origin")} |\n");
         }
