@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using NativeEngine.Ablation;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Ablation;

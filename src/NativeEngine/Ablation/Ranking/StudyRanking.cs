@@ -59,7 +59,10 @@ public static class StudyRanking
                 EnsembleScore = ensemble is null ? double.NaN : score.Of(ensemble),
                 Levels = [.. settings.Levels.Select(l => (l, standIns.Level(l).DomainLosses(shown[i], cancellation)))],
             });
-            progress?.Invoke("ensembles", i + 1, shown.Length);
+            if (ensemble is not null)
+            {
+                progress?.Invoke("ensembles", i + 1, shown.Length);
+            }
         }
         rows = [.. rows.OrderBy(r => r.Score)];
         standIns.Cache.Flush();
