@@ -264,29 +264,6 @@ public sealed class MixtureEvaluationTests
     }
 
     [Fact]
-    public void Screening_AgainstExhaustive_LeavesOutWhatIsFarBehind()
-    {
-        using var tiny = new TinyPool(units: 4, documents: 200, movement: 0.3);
-        using var evaluator = tiny.Evaluator();
-        var score = MixtureScore.Uniform(tiny.Set.Table.Domains.Count);
-        Mixture[] all = [.. MixtureCandidates.Lattice(4, 14).Select(p => Mixture.Of([.. p.Select(v => (double)v)]))];
-        var screen = Screening.Run(evaluator, score, all, finalists: 4, keep: 4, seed: 1)!;
-        Assert.Equal(4 * 5, screen.Fitted);
-        Assert.True(evaluator.TokensScored == (screen.Fitted + Screening.Checks) * screen.Tokens, "more was scored than the sample");
-        Assert.InRange(screen.Kept.Count, 16, all.Length * 3 / 4);
-        Assert.Equal(Enumerable.Range(0, all.Length), screen.Kept.Concat(screen.Left).Order());
-        int blocks = Enumerable.Range(1, tiny.Set.Table.Blocks).First(b => tiny.Set.Table.BlockEnds[b - 1] == screen.Documents);
-        double[] there = [.. all.Select(m => score.Of(evaluator.DomainLosses(m, blocks)))];
-        // What it says of itself holds: errors, and that nothing far ahead was left out.
-        Assert.True(screen.Error.Correlation.Pearson > 0.9, $"{screen.Error}");
-        Assert.True(Enumerable.Range(0, all.Length).Max(c => Math.Abs(screen.Predicted[c] - there[c])) < 10 * screen.Error.RootMeanSquare);
-        double last = there.Order().ElementAt(3);
-        Assert.DoesNotContain(screen.Left, c => there[c] < last - screen.Margin);
-        Assert.Null(Screening.Run(evaluator, score, all, finalists: int.MaxValue, keep: 4, seed: 1));
-        Assert.Null(Screening.Run(evaluator, score, all[..100], finalists: 4, keep: 4, seed: 1));
-    }
-
-    [Fact]
     public void Domination_SmallTable_MarksWhatAnotherBeatsEverywhere()
     {
         double[][] losses = [[1, 5, 9], [2, 4, 1], [2, 5, 0], [1, 5, 9], [2, 4, 0.5]];
