@@ -19,18 +19,21 @@ public sealed class ScreeningTests
         Assert.Equal((screen.Fitted + Screening.Checks) * screen.Tokens, evaluator.TokensScored);
         Assert.Equal(Enumerable.Range(0, _candidates.Length), screen.Kept.Concat(screen.Left).Order());
         Assert.InRange(screen.Kept.Count, 32, _candidates.Length / 2);
-        Assert.InRange(screen.Error.RootMeanSquare, 0.3 * wobble, 3 * wobble);
+        Assert.InRange(screen.Error.RootMeanSquare, 0.3 * wobble, 4 * wobble);
         double[] truth = [.. _candidates.Select(evaluator.Loss)];
         int[] best = [.. Enumerable.Range(0, truth.Length).OrderBy(c => truth[c]).Take(8)];
         Assert.Empty(best.Except(screen.Kept));
-        Assert.True(truth.Zip(screen.Predicted, (t, p) => Math.Abs(t - p)).Max() < 10 * wobble);
+        Assert.True(truth.Zip(screen.Predicted, (t, p) => Math.Abs(t - p)).Max() < 40 * wobble);
     }
 
     [Fact]
-    public void Run_NothingQuadratic_LeavesOutLittle()
+    public void Run_NothingQuadratic_LeavesOutOnlyWhatIsBeyondItsMargin()
     {
         var screen = Screening.Run(new WobblingEvaluator(10), MixtureScore.Uniform(2), _candidates, finalists: 8, keep: 4, seed: 1)!;
-        Assert.True(screen.Kept.Count > _candidates.Length / 2, $"{screen.Kept.Count} of {_candidates.Length} race");
+        double last = screen.Predicted.Order().ElementAt(7);
+        Assert.True(screen.Margin > 10, $"a margin of {screen.Margin} for losses that wobble by 10");
+        Assert.All(screen.Left, c => Assert.True(screen.Predicted[c] > last + screen.Margin));
+        Assert.All(screen.Kept, c => Assert.True(screen.Predicted[c] <= last + screen.Margin || screen.Kept.Count == 32));
     }
 
     [Fact]

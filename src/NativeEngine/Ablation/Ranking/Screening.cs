@@ -26,6 +26,9 @@ public static class Screening
     /// <summary>A candidate races unless it is predicted so many times the error behind the last finalist's prediction.</summary>
     public const double Errors = 3;
 
+    // Enough for pairs of units that no sampled candidate has together, too little to bias the others.
+    private const double Ridge = 1e-6;
+
     // Least squares over n(n+1)/2 coefficients take seconds at 40 units and minutes at 80.
     private const int MostUnits = 40;
 
@@ -58,7 +61,7 @@ public static class Screening
         double[] values = [.. sample.Select(c => score.Of(evaluator.DomainLosses(candidates[c], documents.Blocks, cancellation)))];
         int[] units = Units(candidates);
         Mixture[] inUnits = [.. candidates.Select(c => Mixture.Exactly([.. units.Select(u => c.Weights[u])]))];
-        var fit = QuadraticSurrogate.Fit([.. sample.Take(fitted).Select(c => inUnits[c])], values[..fitted], ridge: 1e-3);
+        var fit = QuadraticSurrogate.Fit([.. sample.Take(fitted).Select(c => inUnits[c])], values[..fitted], Ridge);
         var error = fit.Measure([.. sample.Skip(fitted).Select(c => inUnits[c])], values[fitted..]);
         double[] predicted = [.. inUnits.Select(m => fit.Predict(m.Weights))];
         for (int i = 0; i < sample.Length; i++)
