@@ -36,7 +36,8 @@ var log = File.Exists(logFile) ? JsonNode.Parse(File.ReadAllText(logFile))!.AsAr
 string plan = Ablate("plan", "study");
 foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
 {
-    if (name is not ("exhaustive" or "race"))
+    bool timed = name is "exhaustive" or "race";
+    if (!timed)
     {
         Ablate("train", name);
     }
@@ -45,21 +46,25 @@ foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulle
         // Losses that a run which was stopped had found would not be timed again.
         Directory.Delete(Path.Combine(work, name), recursive: true);
     }
-    if (name is not ("exhaustive" or "race") || !Done("rank", name))
+    if (!timed || !Done("rank", name))
     {
         Ablate("rank", name);
     }
-    if (name is not ("exhaustive" or "race"))
+    if (!timed)
     {
         Ablate("confirm", name);
     }
+    if (name == "study")
+    {
+        Ablate("report", name);
+        foreach (string file in new[] { "report.md", "confirmed.csv", "ranking.csv" })
+        {
+            File.Copy(Path.Combine(study, file), Path.Combine(output, file), overwrite: true);
+        }
+    }
+    // The tables of what is done so far.
+    WriteResults();
 }
-Ablate("report", "study");
-foreach (string name in new[] { "report.md", "confirmed.csv", "ranking.csv" })
-{
-    File.Copy(Path.Combine(study, name), Path.Combine(output, name), overwrite: true);
-}
-WriteResults();
 return 0;
 
 bool Done(string verb, string file) => log.Any(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file);
@@ -96,8 +101,7 @@ void WriteResults()
 {
     var cost = JsonNode.Parse(plan)!;
     var confirm = JsonNode.Parse(File.ReadAllText(Path.Combine(study, "confirm.json")))!;
-    var rank = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "exhaustive", "rank.json")))!;
-    var raced = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "race", "rank.json")))!;
+    var (rank, raced) = (Read("exhaustive", "rank.json"), Read("race", "rank.json"));
     string[] domains = [.. confirm["domains"]!.AsArray().Select(d => (string)d!)];
     int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
     double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
@@ -140,7 +144,11 @@ void WriteResults()
     var closer = new JsonArray();
     foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
     {
-        var standIn = JsonNode.Parse(File.ReadAllText(Path.Combine(work, file, "confirm.json")))!["stand_ins"]![0]!;
+        if (Read(file, "confirm.json") is not { } answer)
+        {
+            continue;
+        }
+        var standIn = answer["stand_ins"]![0]!;
         var (pearson, spearman, off) = ((double)standIn["mean_pearson"]!, (double)standIn["mean_spearman"]!, (double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!);
         closer.Add(new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
         text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {pearson:0.000} | {spearman:0.000} | {off:0.000} |"));
@@ -152,8 +160,11 @@ void WriteResults()
     double budgets = sizes.Sum(), n = (double)cost["units"]!;
     results["saving_all_pairs"] = n - 1;
     double raceSeconds = Seconds("rank", "race", "seconds"), raceWork = Seconds("rank", "race", "processor_seconds");
-    results["candidates_per_minute"] = (double)raced["candidates"]! / raceSeconds * 60;
-    results["candidates_per_core_minute"] = (double)raced["candidates"]! / raceWork * 60;
+    if (raced is not null)
+    {
+        results["candidates_per_minute"] = (double)raced["candidates"]! / raceSeconds * 60;
+        results["candidates_per_core_minute"] = (double)raced["candidates"]! / raceWork * 60;
+    }
     results["trained_by_this_run"] = log.Sum(entry => (int)entry!["trained"]!);
     results["hours"] = log.Sum(entry => (double)entry!["seconds"]!) / 3600;
     text.AppendLine().AppendLine("| figure | |").AppendLine("|---|---|");
@@ -161,24 +172,29 @@ void WriteResults()
     Line($"training steps for all pairs: naive / modular", $"{n * (n - 1):0} / {n:0} unit budgets = {n - 1:0}x");
     Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
     Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
-    var all = rank["mixtures"]!.AsArray();
     // What a search found bears its name, also when it is one of the candidates.
-    var pairs = all.Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
-    Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
-    foreach (var search in rank["searches"]!.AsArray())
+    var pairs = Pairs(rank);
+    if (rank is not null)
     {
-        Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
+        Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
+        foreach (var search in rank["searches"]!.AsArray())
+        {
+            Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
+        }
+        if (rank["descent"] is { } descent)
+        {
+            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
+        }
     }
-    if (rank["descent"] is { } descent)
+    if (raced is not null)
     {
-        Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
-    }
-    var racedPairs = raced["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
-    Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading included: {(double)raced["candidates"]! / raceWork * 60:N0} a minute of one core");
-    Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
-    if (racedPairs.Count > 0)
-    {
-        Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
+        var racedPairs = Pairs(raced);
+        Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading left out: {(double)raced["candidates"]! / raceWork * 60:N0} a minute of one core");
+        Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
+        if (racedPairs.Count > 0 && pairs.Count > 0)
+        {
+            Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
+        }
     }
     Line($"this run, from an empty folder", $"{log.Sum(entry => (int)entry!["trained"]!)} models trained, {log.Sum(entry => (double)entry!["seconds"]!) / 60:0} minutes");
     text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
@@ -187,6 +203,10 @@ void WriteResults()
 
     void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
 }
+
+JsonNode? Read(string name, string file) => Path.Combine(work, name, file) is var path && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) : null;
+
+static List<JsonNode?> Pairs(JsonNode? ranking) => ranking is null ? [] : [.. ranking["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2)];
 
 string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 
