@@ -160,9 +160,9 @@ public sealed class StudyTables
         {
             string needed = rows[i].OptionalDouble("documents_to_separate") is < 1000 and var times ? string.Create(CultureInfo.InvariantCulture, $", {Math.Ceiling(times):0}x the documents would") : "";
             string behind = i == 0 ? "" : rows[i].RequireBool("separated_from_best") ? Range(rows[i], "behind_best") : $"{Range(rows[i], "behind_best")}, not separable yet{needed}";
-            text.Append(CultureInfo.InvariantCulture, $"| {i + 1} | {Escape(rows[i].RequireString("mixture"))} | {Short(rows[i], "score")} | {Range(rows[i], "score_interval")} | {behind} | {100 * rows[i].RequireDouble("probability_of_best"):0} % | {(rows[i].RequireBool("dominated") ? "" : "yes")} | {rows[i].RequireString("origin")} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {i + 1} | {Escape(rows[i].RequireString("mixture"))} | {Short(rows[i], "score")} | {Range(rows[i], "score_interval")} | {behind} | {100 * rows[i].RequireDouble("probability_of_best"):0} % | {(rows[i].OptionalBool("dominated") == false ? "yes" : "")} | {rows[i].RequireString("origin")} |\n");
         }
-        text.Append(CultureInfo.InvariantCulture, $"\n{rows.Count(r => !r.RequireBool("dominated"))} of the {rows.Count} are on the Pareto front: none of the others is at least as good in every domain and better in one.\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"\n{rows.Count(r => r.OptionalBool("dominated") == false)} of the {rows.Count} are on the Pareto front: none of the others is at least as good in every domain and better in one.\n\n");
         if (_rank.Optional("screen") is { } screen)
         {
             text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), and left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
