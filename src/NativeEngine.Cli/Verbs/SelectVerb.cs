@@ -25,7 +25,7 @@ internal sealed class SelectVerb : Verb
     private readonly ReportOutput _report = new();
 
     public SelectVerb()
-        : base("select", "Selects a coreset from features on disk, or from the examples of a data file.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
+        : base("select", "Selects a coreset from features on disk, or from the examples of a data file.", "nengine select mine.jsonl --budget 10% --output picked.jsonl")
     {
         Add(_data);
         Add("input", _features, _sources);
@@ -61,6 +61,10 @@ internal sealed class SelectVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, "--sources belongs to --features; a data file names its sources itself", "give --source-field NAME, the field with the source");
         }
+        // Whatever can be refused is, before the work.
+        _ = context.Output is { } output ? OutputFile.Check(output) : null;
+        _report.Check(context);
+        Budget(context.Need(_budget), int.MaxValue);
         using var examples = _examples.Compute(context, data);
         return RunAlone(context, examples, examples.File);
     }
@@ -253,7 +257,11 @@ internal sealed class SelectVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, $"--budget expects a number of examples or a percentage, got '{text}'", "for example --budget 64 or --budget 50%");
         }
-        decimal budget = percent ? Math.Round(Math.Min(value, 1000) * n / 100, MidpointRounding.AwayFromZero) : value;
+        if (percent && value is (<= 0 or > 100))
+        {
+            throw new EngineException(ErrorKind.Usage, $"--budget {text} is no share of the examples", "give more than 0% and at most 100%, as --budget 10%");
+        }
+        decimal budget = percent ? Math.Round(value * n / 100, MidpointRounding.AwayFromZero) : value;
         return budget >= 1 && budget <= n ? (int)budget : throw new EngineException(
             ErrorKind.Usage, $"--budget {text} asks for {budget.ToString(CultureInfo.InvariantCulture)} of {n} examples", $"give a budget from 1 to {n}");
     }

@@ -88,28 +88,31 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     {
         var steps = new List<LoggedStep>();
         var evaluations = new List<LoggedEvaluation>();
-        string[] lines;
+        long number = 0;
+        Exception? wrong = null;
         try
         {
-            lines = File.ReadAllLines(path);
+            // Line by line: the text of a long run is several times what is kept of it.
+            foreach (string line in File.ReadLines(path))
+            {
+                if (wrong is not null)
+                {
+                    throw FormatErrors.Bad(path, $"line {number} is not a line of metrics: {wrong.Message}", inner: wrong);
+                }
+                number++;
+                try
+                {
+                    Add(line, steps, evaluations);
+                }
+                catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+                {
+                    wrong = e;
+                }
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
-        }
-        for (int i = 0; i < lines.Length; i++)
-        {
-            try
-            {
-                Add(lines[i], steps, evaluations);
-            }
-            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
-            {
-                if (i < lines.Length - 1)
-                {
-                    throw FormatErrors.Bad(path, $"line {i + 1} is not a line of metrics: {e.Message}", inner: e);
-                }
-            }
         }
         return new MetricsHistory(steps, evaluations);
     }
