@@ -101,7 +101,7 @@ public static class RooflineFigure
             }
         }
         double fastest = roofs.Levels().Max(level => level.BytesPerSecond);
-        var peaks = new[] { (Name: "fma", Rate: roofs.FusedMultiplyAdd, Dashed: false), ("min+add", 2 * roofs.MinimumAddTerms, true), ("sub+fma", roofs.SubtractMultiplyAdd, true) }
+        var peaks = new (string Name, double Rate, bool Dashed)[] { ("fma", roofs.FusedMultiplyAdd, false), ("min+add", 2 * roofs.MinimumAddTerms, true), ("sub+fma", roofs.SubtractMultiplyAdd, true) }
             .OrderByDescending(roof => roof.Rate).Select(roof => (roof.Name, roof.Rate, roof.Dashed, At: y.At(roof.Rate / 1e9))).ToArray();
         foreach (var (_, rate, dashed, at) in peaks)
         {
