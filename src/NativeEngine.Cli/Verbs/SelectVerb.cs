@@ -113,7 +113,7 @@ internal sealed class SelectVerb : Verb
         {
             document.Save(output);
         }
-        context.Result.Write(text => WriteText(text, document), document.Write);
+        context.Result.Write(text => WriteText(text, document, indices: true), document.Write);
         return 0;
     }
 
@@ -178,7 +178,7 @@ internal sealed class SelectVerb : Verb
             bool kept = !adam || saveState is null || context.Get(_state) is not { } before || Path.GetFullPath(before) != saveState;
             ReportOutput.Write(context, ReportVerb.OfSelection(context, document, kept ? features.Name : null, context.Get(_state)), report);
         }
-        context.Result.Write(text => WriteText(text, shown), shown.Write);
+        context.Result.Write(text => WriteText(text, shown, indices: examples is null || output is null), shown.Write);
         return 0;
     }
 
@@ -341,7 +341,7 @@ internal sealed class SelectVerb : Verb
             });
     }
 
-    private static void WriteText(TextWriter text, SelectionDocument d)
+    private static void WriteText(TextWriter text, SelectionDocument d, bool indices)
     {
         int width = Math.Max(6, d.Sources.Max(s => s.Source.Length));
         text.WriteLine(FormattableString.Invariant($"{d.Indices.Count} of {d.N} examples selected ({d.Kept.Count} kept, {d.Dropped.Count} dropped)"));
@@ -366,6 +366,10 @@ internal sealed class SelectVerb : Verb
         {
             text.WriteLine(FormattableString.Invariant(
                 $"precision {screening.Precision.ToString().ToLowerInvariant()}: {screening.Note}; {screening.Screened} pairs screened, {screening.Rescored} rescored, {screening.Rows} rows all in float32; the picks are those of fp32"));
+        }
+        if (!indices)
+        {
+            return;
         }
         const int Shown = 256;
         text.WriteLine("indices " + string.Join(' ', d.Indices.Take(Shown)) + (d.Indices.Count > Shown ? " ... (all of them with --json or --output)" : ""));
