@@ -32,7 +32,7 @@ public static class ReportPage
         details{font-size:14px;color:var(--soft)}summary{cursor:pointer}details table{color:var(--text)}
         a{color:var(--accent)}footer{margin-top:52px;border-top:1px solid var(--line);padding-top:14px;font-size:14px;color:var(--soft)}
         footer dt{font-weight:600;margin-top:8px}footer dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
-        @media (max-width:560px){main{padding:18px 14px 40px}h1{font-size:23px}dl.facts{grid-template-columns:1fr 1fr}figure .desk{display:none}figure .phone{display:block}}
+        @media (max-width:560px){main{padding:18px 14px 40px}h1{font-size:23px}dl.facts{grid-template-columns:1fr 1fr}figure .desk{display:none}figure .phone{display:block}th,td{padding-right:9px}td{min-width:6em}}
         @media print{
         :root{color-scheme:light;--page:#ffffff;--text:#1b1f24;--soft:#57606a;--line:#d8dde3;--tint:#f4f6f8;--accent:#0b6bcb}
         svg{--ground:#ffffff;--ink:#1b1f24;--quiet:#57606a;--grid:#e3e6ea;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490}

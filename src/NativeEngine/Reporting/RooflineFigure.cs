@@ -79,27 +79,31 @@ public static class RooflineFigure
     private static void DrawRoofs(SvgDocument svg, MachineRoofs roofs, AxisScale x, AxisScale y, double peak, LabelPlacer labels, double right)
     {
         double decade = x.At(10) - x.At(1), rise = y.At(1) - y.At(10), degrees = -Math.Atan2(rise, decade) * 180 / Math.PI;
-        double lastEnd = double.NegativeInfinity;
-        foreach (var (name, bytesPerSecond) in roofs.Levels().OrderByDescending(level => level.BytesPerSecond))
+        (string Name, double Speed, double From)[] levels = [.. roofs.Levels().OrderByDescending(level => level.BytesPerSecond).Select(level => (level.Name, level.BytesPerSecond / 1e9, Math.Max(x.Low, y.Low / (level.BytesPerSecond / 1e9))))];
+        foreach (var (_, speed, from) in levels)
         {
-            double speed = bytesPerSecond / 1e9;
             // From where the line enters the plot to the highest arithmetic roof.
-            double from = Math.Max(x.Low, y.Low / speed), to = peak / 1e9 / speed;
-            svg.Path("roof", [(x.At(from), y.At(speed * from)), (x.At(to), y.At(speed * to))]);
-            string label = FormattableString.Invariant($"{name} {speed:0} GB/s");
+            svg.Path("roof", [(x.At(from), y.At(speed * from)), (x.At(peak / 1e9 / speed), y.At(peak / 1e9))]);
+        }
+        // Lines of similar speed have one label, above the fastest of them.
+        for (int i = 0, next; i < levels.Length; i = next)
+        {
+            next = i + 1;
+            while (next < levels.Length && Height(next) - Height(next - 1) < 16)
+            {
+                next++;
+            }
+            string label = string.Join(", ", levels[i..next].Select(level => FormattableString.Invariant($"{level.Name} {level.Speed:0}"))) + " GB/s";
             double width = FigureStyle.TextWidth(label, FigureStyle.SmallSize), slope = rise / decade;
-            double start = x.At(from) + 8, level = y.At(speed * from) - (8 * slope);
-            // Lines of similar speed: the label of the lower one goes below its line.
-            bool below = lastEnd - level > -16;
-            lastEnd = level;
-            double dx = below ? 7 : -3, dy = below ? 11 : -4;
-            svg.Text("small quiet halo", start + dx, level + dy, label, "start", degrees);
+            double start = x.At(levels[i].From) + 5, top = y.At(levels[i].Speed * levels[i].From) - (8 * slope) - 4;
+            svg.Text("small quiet halo", start, top, label, "start", degrees);
             for (double along = 0; along < width; along += 6)
             {
-                double cx = start + dx + (along * Math.Cos(-degrees * Math.PI / 180)), cy = level + dy - (along * Math.Sin(-degrees * Math.PI / 180));
+                double cx = start + (along * Math.Cos(-degrees * Math.PI / 180)), cy = top - (along * Math.Sin(-degrees * Math.PI / 180));
                 labels.Reserve(Around(cx, cy - 4, 7));
             }
         }
+        double Height(int level) => y.At(levels[level].Speed * levels[level].From);
         double fastest = roofs.Levels().Max(level => level.BytesPerSecond);
         var peaks = new (string Name, double Rate, bool Dashed)[] { ("fma", roofs.FusedMultiplyAdd, false), ("min+add", 2 * roofs.MinimumAddTerms, true), ("sub+fma", roofs.SubtractMultiplyAdd, true) }
             .OrderByDescending(roof => roof.Rate).Select(roof => (roof.Name, roof.Rate, roof.Dashed, At: y.At(roof.Rate / 1e9))).ToArray();
@@ -109,11 +113,11 @@ public static class RooflineFigure
         }
         for (int i = 0; i < peaks.Length; i++)
         {
-            // Above its line where there is room, else below it, else on it, beside the others.
+            // Above its line where there is room, else below it, else above it, beside the others.
             var (name, rate, _, at) = peaks[i];
             bool above = i == 0 || at - peaks[i - 1].At >= 16, below = i + 1 == peaks.Length || peaks[i + 1].At - at >= 18;
             string label = FormattableString.Invariant($"{name} {rate / 1e9:0}");
-            double end = right - (above || below ? 0 : 84), baseline = above ? at - 4 : below ? at + 13 : at + 4;
+            double end = right - (above || below ? 0 : 84), baseline = above || !below ? at - 4 : at + 13;
             svg.Text("small quiet halo", end, baseline, label, "end");
             labels.Reserve(new Box(end - FigureStyle.TextWidth(label, FigureStyle.SmallSize), baseline - 11, end, baseline + 4));
         }
