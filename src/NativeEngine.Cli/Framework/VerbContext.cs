@@ -55,6 +55,9 @@ internal sealed class VerbContext
     /// <summary>--seed.</summary>
     public ulong Seed => Need(_common.Seed);
 
+    /// <summary>--seed where it was given, else null.</summary>
+    public ulong? GivenSeed => IsGiven(_common.Seed) ? Seed : null;
+
     /// <summary>--dry-run: check, say what would be done and its peak memory, do nothing.</summary>
     public bool DryRun => Need(_common.DryRun);
 
