@@ -2,6 +2,7 @@ using System.CommandLine;
 using NativeEngine.Ablation;
 using NativeEngine.Ablation.Ranking;
 using NativeEngine.Devices;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
 
@@ -31,6 +32,10 @@ internal sealed class OpenStudy
     /// <summary>Works the study out; unless <paramref name="write"/> is off, writes or checks plan.json in --output.</summary>
     public static OpenStudy Open(VerbContext context, string file, string? cache, UnitCacheOptions? options = null, bool write = true)
     {
+        if (context.Precision != MatMulPrecision.Float32)
+        {
+            throw new EngineException(ErrorKind.Usage, "a study's cache holds models that every device makes to the bit; --matmul bf16 makes others", "leave --matmul out");
+        }
         string output = OutputFolder.Check(context.NeedOutput(), resume: true);
         var study = StudyFile.Load(file, context.GivenSeed);
         var plan = StudyPlan.Create(study, context.Cancellation);
