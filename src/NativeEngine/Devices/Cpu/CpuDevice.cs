@@ -8,7 +8,10 @@ namespace NativeEngine.Devices.Cpu;
 /// </summary>
 public sealed class CpuDevice : Device
 {
+    private const long KeptBytes = 32 << 20;
+
     private readonly ThreadTeam _team;
+    private readonly HostMemory _memory = new(KeptBytes);
 
     /// <summary>
     /// A device with <paramref name="threads"/> threads (0: one per available processor) and the given register width (null: the widest the
@@ -91,7 +94,11 @@ public sealed class CpuDevice : Device
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _team.Dispose();
+    public override void Dispose()
+    {
+        _team.Dispose();
+        _memory.Dispose();
+    }
 
     /// <inheritdoc/>
     protected override unsafe void CopyIn<T>(ReadOnlySpan<T> source, Tensor<T> destination) =>
@@ -102,10 +109,10 @@ public sealed class CpuDevice : Device
         new ReadOnlySpan<T>(source.Pointer, destination.Length).CopyTo(destination);
 
     /// <inheritdoc/>
-    protected override nint TryAllocate(long bytes) => HostMemory.Allocate(bytes, zeroed: true);
+    protected override nint TryAllocate(long bytes) => _memory.Allocate(bytes, zeroed: true);
 
     /// <inheritdoc/>
-    protected override void Free(nint handle, long bytes) => HostMemory.Free(handle, bytes);
+    protected override void Free(nint handle, long bytes) => _memory.Free(handle, bytes);
 
     private static SimdWidth? FromEnvironment() => Environment.GetEnvironmentVariable("NENGINE_SIMD")?.Trim().ToLowerInvariant() switch
     {
