@@ -73,7 +73,7 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
         return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
     }
 
-    private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), n * 60);
+    private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), (n * 36) + CpuDevice.FacilityLocationScratch(n));
 
     private static (long Device, long Beside) Lists(long n, long columns, int neighbours, SelectionOptions options)
     {

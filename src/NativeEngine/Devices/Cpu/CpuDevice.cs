@@ -74,6 +74,9 @@ public sealed class CpuDevice : Device
     /// <summary>Bytes that similarities and distances of n rows of h columns take beside their tensors: packed rows and the units of the threads.</summary>
     public static long SimilarityScratch(long n, long h, int threads) => CpuKernels<LanesScalar>.SimilarityScratch(n, h, threads);
 
+    /// <summary>Bytes that the greedy on a matrix of n rows takes beside its tensors.</summary>
+    public static long FacilityLocationScratch(long n) => CpuKernels<LanesScalar>.FacilityLocationScratch(n);
+
     /// <summary>
     /// A buffer over memory of the caller's (another program's array), aligned to an element: kernels read it where it lies. Nothing is copied, counted or freed; the memory must outlive the buffer.
     /// </summary>
