@@ -8,7 +8,8 @@ namespace NativeEngine.Devices.Cpu;
 /// </summary>
 public sealed class CpuDevice : Device
 {
-    private const long KeptBytes = 32 << 20;
+    /// <summary>Bytes of freed buffers that are kept for the next ones.</summary>
+    internal const long KeptBytes = 32 << 20;
 
     private readonly ThreadTeam _team;
     private readonly HostMemory _memory = new(KeptBytes);
