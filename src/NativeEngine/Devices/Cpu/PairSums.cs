@@ -125,24 +125,20 @@ internal static unsafe class PairSums<L>
         {
             new Span<float>(panel, checked((int)(Panel * h))).Clear();
         }
-        // Some columns at a time, so that the panel's lines stay in the cache until all rows have written their part of them.
-        for (long first = 0; first < h; first += Chunk)
+        // Four rows from end to end: the hardware foresees so many streams, not 32 (in blocks of columns, all rows of each, a whole selection of 128 rows took 0.55 ms instead of 0.40).
+        for (long r = 0; r < Math.Min(rows, Panel); r += 4)
         {
-            long last = Math.Min(first + Chunk, h);
-            for (long r = 0; r < Math.Min(rows, Panel); r += 4)
+            long k = 0;
+            if (Sse.IsSupported && r + 4 <= rows)
             {
-                long k = first;
-                if (Sse.IsSupported && r + 4 <= rows)
+                float* row = x + (r * h);
+                k = Pack4(row, row + h, row + (2 * h), row + (3 * h), h, panel + r);
+            }
+            for (long i = r; i < Math.Min(rows, r + 4); i++)
+            {
+                for (long c = k; c < h; c++)
                 {
-                    float* row = x + (r * h) + first;
-                    k += Pack4(row, row + h, row + (2 * h), row + (3 * h), last - first, panel + (first * Panel) + r);
-                }
-                for (long i = r; i < Math.Min(rows, r + 4); i++)
-                {
-                    for (long c = k; c < last; c++)
-                    {
-                        panel[(c * Panel) + i] = x[(i * h) + c];
-                    }
+                    panel[(c * Panel) + i] = x[(i * h) + c];
                 }
             }
         }
