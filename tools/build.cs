@@ -44,11 +44,11 @@ static int Test()
     }
 }
 
-// Kills a training run N times at random moments, half of them while a checkpoint is being saved, and compares what it ends with.
+// Kills trainings and ablation studies N times each at random moments, and compares what they end with.
 static int Kills(string count)
 {
     Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
-    return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~Run_KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
+    return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
 }
 
 // A folder for a machine with a GPU, without .NET and without a network: the check program, nengine, PyTorch's script, and the command "check".

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Cli.Manual;
 using NativeEngine.Cli.Verbs;
 
 namespace NativeEngine.Cli;

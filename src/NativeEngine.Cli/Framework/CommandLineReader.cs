@@ -18,7 +18,7 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
     public ParseResult Read(IReadOnlyList<string> args)
     {
         var line = Parse(args);
-        ThrowIfUnmatched(line);
+        ThrowIfUnmatched(line, args);
         if (line.CommandResult.Command is not Verb)
         {
             throw MissingVerb(line.CommandResult.Command);
@@ -64,13 +64,17 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         return extended;
     }
 
-    private static void ThrowIfUnmatched(ParseResult line)
+    private static void ThrowIfUnmatched(ParseResult line, IReadOnlyList<string> args)
     {
-        if (line.UnmatchedTokens is not [_, ..] unmatched)
+        var command = line.CommandResult.Command;
+        // To the parser a misspelt option is an argument like any other where the verb takes arguments.
+        var options = args.TakeWhile(word => word != "--").Where(word => word.StartsWith("--", StringComparison.Ordinal));
+        var misspelt = line.CommandResult.Children.OfType<ArgumentResult>().SelectMany(result => result.Tokens).Select(token => token.Value).Intersect(options);
+        List<string> unmatched = [.. misspelt, .. line.UnmatchedTokens];
+        if (unmatched.Count == 0)
         {
             return;
         }
-        var command = line.CommandResult.Command;
         string word = unmatched.FirstOrDefault(token => token.StartsWith("--", StringComparison.Ordinal)) ?? unmatched[0];
         if (command.Subcommands.Count > 0 && !unmatched[0].StartsWith('-'))
         {
@@ -81,24 +85,29 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         }
         if (!word.StartsWith('-'))
         {
-            throw new EngineException(ErrorKind.Usage, $"{Path(command)} does not take the argument '{word}'", $"see {Path(command)} --help");
+            throw new EngineException(ErrorKind.Usage, $"{Path(command)} does not take the argument '{word}'", $"{Path(command)} --help");
         }
         string name = word.Split('=', ':')[0];
         var known = command.Options.Concat(line.RootCommandResult.Command.Options).Select(option => option.Name);
         throw new EngineException(ErrorKind.Usage, $"unknown option '{name}' for {Path(command)}",
-            Suggestion.Nearest(name, known) is { } option ? $"did you mean '{option}'?" : $"see {Path(command)} --help");
+            Suggestion.Nearest(name, known) is { } option ? $"did you mean '{option}'?" : $"{Path(command)} --help");
     }
 
     private static EngineException MissingVerb(Command command) => new(
         ErrorKind.Usage,
         $"{Path(command)} needs a verb: {string.Join(", ", command.Subcommands.Select(sub => sub.Name))}",
-        $"see {Path(command)} --help");
+        $"{Path(command)} --help");
 
     private static EngineException Mistake(ParseResult parse, ParseError error, List<Setting> settings)
     {
         var option = error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult;
         string origin = settings.FirstOrDefault(setting => setting.Option == option?.Option)?.Origin is { } place ? $"{place}: " : "";
-        return new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"see {Path(parse.CommandResult.Command)} --help");
+        var command = parse.CommandResult.Command;
+        // The parser names only the missing option.
+        var missing = command.Options.FirstOrDefault(o => o.Required && parse.GetResult(o) is null or { Implicit: true } && error.Message.Contains($"'{o.Name}'", StringComparison.Ordinal));
+        return missing is not null && command is Verb verb
+            ? new EngineException(ErrorKind.Usage, $"{Path(command)} needs {missing.Name} {missing.HelpName}: {missing.Description}", verb.Example)
+            : new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"{Path(command)} --help");
     }
 
     private static string Path(Command command)
