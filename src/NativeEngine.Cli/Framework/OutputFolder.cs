@@ -1,3 +1,5 @@
+using NativeEngine.Formats;
+
 namespace NativeEngine.Cli;
 
 /// <summary>
@@ -23,10 +25,11 @@ internal sealed class OutputFolder : IDisposable
         try
         {
             Directory.CreateDirectory(full);
-            string probe = System.IO.Path.Combine(full, $".nengine-probe-{Environment.ProcessId}");
-            using (File.Create(probe, 1, FileOptions.DeleteOnClose))
-            {
-            }
+            WriteProbe.Try(full);
+        }
+        catch (IOException error) when (Failure.IsDiskFull(error))
+        {
+            throw new EngineException(ErrorKind.WillNotFit, $"the output folder '{path}' cannot be written: the disk is full", "free some space or choose another --output", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
@@ -108,14 +111,31 @@ internal static class OutputFile
         }
         try
         {
-            using (File.Create(Path.Combine(folder, $".nengine-probe-{Environment.ProcessId}"), 1, FileOptions.DeleteOnClose))
-            {
-            }
+            WriteProbe.Try(folder);
+        }
+        catch (IOException error) when (Failure.IsDiskFull(error))
+        {
+            throw new EngineException(ErrorKind.WillNotFit, $"the output file '{path}' cannot be written: the disk is full", "free some space or choose another --output", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: {error.Message}", "choose another --output", error);
         }
         return full;
+    }
+}
+
+/// <summary>Whether a folder takes files, found out by making one.</summary>
+internal static class WriteProbe
+{
+    private const string Name = "probe";
+
+    /// <summary>Makes an empty file and deletes it, and those of processes that were killed in between. Errors: what the system says.</summary>
+    public static void Try(string folder)
+    {
+        TemporaryName.DeleteLeftovers(folder, Name);
+        using (File.Create(TemporaryName.For(Path.Combine(folder, Name)), 1, FileOptions.DeleteOnClose))
+        {
+        }
     }
 }

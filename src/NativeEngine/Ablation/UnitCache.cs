@@ -66,6 +66,10 @@ public sealed class UnitCache
                 Directory.CreateDirectory(Path.Combine(Folder, part));
             }
         }
+        catch (IOException e) when (WriteErrors.IsDiskFull(e))
+        {
+            throw WriteErrors.Translate(folder, 0, e);
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new EngineException(ErrorKind.BadInput, $"the unit cache {folder} cannot be written: {e.Message}", "choose another cache: in the study", e);
@@ -208,12 +212,11 @@ public sealed class UnitCache
             // Another process trained the same at the same time and was first.
         }
         _claims.Clear(key.Hash);
-        // Whoever still works on the key finds the entry there and stops. What a process at work is about to publish is its own to delete.
+        // Whoever still works on the key finds the entry there and stops.
         foreach (string folder in WorkOf(key.Hash).ToList())
         {
             TemporaryName.DeleteQuietly(folder);
         }
-        TemporaryName.DeleteLeftovers(Path.GetDirectoryName(entry)!, key.Hash);
         return Find(key, cancellation) ?? throw new EngineException(ErrorKind.BadInput, $"{entry}: the entry was gone or damaged right after it was written", "is the disk sound?");
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using NativeEngine.Native;
@@ -7,7 +8,7 @@ namespace NativeEngine.Formats;
 /// <summary>
 /// Publishes a whole folder at once: it is filled under a temporary name beside its final one, every file and folder is forced to disk,
 /// checksums.json (bytes and SHA-256 of every file) is written last, then it is renamed into place. A folder under its final name that
-/// <see cref="Verify"/> accepts is exactly what was written.
+/// <see cref="Verify"/> accepts is exactly what was written. What a dead process left of the same folder goes first.
 /// </summary>
 public static class AtomicFolder
 {
@@ -33,6 +34,7 @@ public static class AtomicFolder
             {
                 throw new EngineException(ErrorKind.Usage, $"cannot write the folder {path}: it is there already", "name a new folder");
             }
+            TemporaryName.DeleteLeftovers(parent, Path.GetFileName(target));
             temporary = CreateBeside(target);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -46,11 +48,14 @@ public static class AtomicFolder
         catch (Exception e)
         {
             TemporaryName.DeleteQuietly(temporary);
-            if (e is IOException io && WriteErrors.IsDiskFull(io))
+            throw e switch
             {
-                throw WriteErrors.Translate(path, 0, e);
-            }
-            throw;
+                IOException io when WriteErrors.IsDiskFull(io) => WriteErrors.Translate(path, 0, e),
+                // A file is told by the name it would have had.
+                EngineException engine when engine.Message.Contains(temporary, StringComparison.Ordinal) =>
+                    new EngineException(engine.Kind, engine.Message.Replace(temporary, path, StringComparison.Ordinal), engine.Hint, engine),
+                _ => Same(e),
+            };
         }
         try
         {
@@ -107,6 +112,13 @@ public static class AtomicFolder
         {
             return $"{folder}: cannot be read: {e.Message}";
         }
+    }
+
+    // With the stack it was thrown with.
+    private static Exception Same(Exception e)
+    {
+        ExceptionDispatchInfo.Throw(e);
+        return e;
     }
 
     private static string CreateBeside(string target)
