@@ -88,8 +88,9 @@ internal sealed class SelectVerb : Verb
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
-        string? output = context.Output is { } path ? OutputFile.Check(path) : null;
-        string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file) : null;
+        string? output = context.Output is { } path ? OutputFile.Check(path, context.Need(_features), context.Get(_sources), context.Get(_state)) : null;
+        string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file, context.Need(_features), context.Get(_sources)) : null;
+        OutputFile.RequireApart("--output", output, "--save-state", saveState);
         string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
         using var features = FeatureFile.Open(RankShard.Alone(context.Need(_features)));

@@ -101,7 +101,7 @@ public sealed class NonFiniteTests : IDisposable
     public static TheoryData<string> PlacesElsewhere =>
     [
         "learning rate", "learning rate that overflows the weights", "weights of a model file", "weights of an adapter file", "weights of one model of a merge", "sum of a merge",
-        "weight of a merge recipe", "moment in a checkpoint", "moment in a selector's history", "rows to be clustered", "distances of a selection", "loss of the evaluation", "output of another engine",
+        "weight of a merge recipe", "moment in a checkpoint", "moment in a selector's history", "rows to be clustered", "distances of a selection", "norms of a selection by cosine", "loss of the evaluation", "output of another engine",
         "logits of a generated token", "model of an ablation's unit", "certificate of a selection",
     ];
 
@@ -124,6 +124,7 @@ public sealed class NonFiniteTests : IDisposable
             "moment in a selector's history" => (ErrorKind.BadInput, "element 1 of the vector m is NaN"),
             "rows to be clustered" => (ErrorKind.Numerical, "element 1 of row 2 is NaN"),
             "distances of a selection" => (ErrorKind.Numerical, "the largest distance of"),
+            "norms of a selection by cosine" => (ErrorKind.Numerical, "the norm of feature 0 of 10 is"),
             "loss of the evaluation" => (ErrorKind.Numerical, "evaluation after step 5: the loss of example"),
             "output of another engine" => (ErrorKind.Numerical, "the loss of example 0 ("),
             "logits of a generated token" => (ErrorKind.Numerical, "the logit of token"),
@@ -237,11 +238,12 @@ public sealed class NonFiniteTests : IDisposable
                 KMeans.Fit(rows, 2, new KMeansOptions { Clusters = 2, Restarts = 1, Seed = 1, Threads = 1 });
                 break;
             case "distances of a selection":
+            case "norms of a selection by cosine":
                 using (var device = new CpuDevice(1))
                 using (var normalizer = GradientNormalizer.None())
                 using (var far = device.Allocate<float>([.. Enumerable.Range(0, 40).Select(i => i / 4 % 2 == 0 ? 3e38f : -3e38f)], MemoryUse.Data))
                 {
-                    var selector = new CoresetSelector(device, new SelectionOptions { Budget = 3 }, normalizer);
+                    var selector = new CoresetSelector(device, new SelectionOptions { Budget = 3, Metric = place.EndsWith("cosine", StringComparison.Ordinal) ? DistanceMetric.Cosine : DistanceMetric.L1 }, normalizer);
                     selector.Select(selector.Plan(new int[10], 0), far.View.Reshape(10, 4));
                 }
                 break;

@@ -174,7 +174,7 @@ public sealed class WritingRuns : IDisposable
         var (expected, found) = (Calm(name), Contents(folder));
         foreach (var (file, content) in found)
         {
-            bool temporary = file.Split('/').Any(part => part.StartsWith(".tmp-", StringComparison.Ordinal));
+            bool temporary = file.Split('/').Any(part => part.StartsWith(".tmp-", StringComparison.Ordinal) || part == ".nengine-lock");
             if (temporary || InProgress(file))
             {
                 Assert.True(temporaries || !temporary, $"{name}, {context}: {file} is left over");

@@ -6,6 +6,7 @@
 //   FAULTS_STAYS   set: every later change fails too, as on a disk that stays full
 //   FAULTS_TOLD    a file that gets the name and the path of what was hit
 //   FAULTS_COUNT   a file that gets the numbers of changes and of deletions when the process ends
+//   FAULTS_CLOCK_JUMP, FAULTS_CLOCK_BY   after so many looks at it the clock is so many seconds off
 // gcc -shared -fPIC -O1 -o faults.so faults.c
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,11 +22,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-static atomic_long changes, deletions;
+static atomic_long changes, deletions, looks;
 static const char *under, *told, *count;
-static long at;
+static long at, jump, by;
 static int error, stays;
 
 #define REAL(type, name, ...) \
@@ -50,6 +52,8 @@ __attribute__((constructor)) static void begin(void)
     count = getenv("FAULTS_COUNT");
     at = getenv("FAULTS_AT") ? atol(getenv("FAULTS_AT")) : 0;
     error = getenv("FAULTS_ERRNO") ? atoi(getenv("FAULTS_ERRNO")) : 0;
+    jump = getenv("FAULTS_CLOCK_JUMP") ? atol(getenv("FAULTS_CLOCK_JUMP")) : 0;
+    by = getenv("FAULTS_CLOCK_BY") ? atol(getenv("FAULTS_CLOCK_BY")) : 0;
     stays = getenv("FAULTS_STAYS") != NULL;
 }
 
@@ -194,4 +198,12 @@ int rmdir(const char *path)
     REAL(int, "rmdir", const char *);
     FAIL(hit_deletion("rmdir", path));
     return real(path);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    REAL(int, "clock_gettime", clockid_t, struct timespec *);
+    int answer = real(clock, time);
+    if (answer == 0 && clock == CLOCK_REALTIME && jump > 0 && atomic_fetch_add(&looks, 1) >= jump) time->tv_sec += by;
+    return answer;
 }
