@@ -20,7 +20,7 @@ public sealed class LostGpuTests : IDisposable
 
     [Theory]
     [InlineData("cuLaunchKernel", 1)]
-    [InlineData("cuLaunchKernel", 150)]
+    [InlineData("cuLaunchKernel", 40)]
     [InlineData("cuMemcpyHtoDAsync", 2)]
     [InlineData("cuMemcpyDtoHAsync", 1)]
     [InlineData("cuEventRecord", 1)]
