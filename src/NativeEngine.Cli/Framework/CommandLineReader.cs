@@ -81,24 +81,29 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         }
         if (!word.StartsWith('-'))
         {
-            throw new EngineException(ErrorKind.Usage, $"{Path(command)} does not take the argument '{word}'", $"see {Path(command)} --help");
+            throw new EngineException(ErrorKind.Usage, $"{Path(command)} does not take the argument '{word}'", $"{Path(command)} --help");
         }
         string name = word.Split('=', ':')[0];
         var known = command.Options.Concat(line.RootCommandResult.Command.Options).Select(option => option.Name);
         throw new EngineException(ErrorKind.Usage, $"unknown option '{name}' for {Path(command)}",
-            Suggestion.Nearest(name, known) is { } option ? $"did you mean '{option}'?" : $"see {Path(command)} --help");
+            Suggestion.Nearest(name, known) is { } option ? $"did you mean '{option}'?" : $"{Path(command)} --help");
     }
 
     private static EngineException MissingVerb(Command command) => new(
         ErrorKind.Usage,
         $"{Path(command)} needs a verb: {string.Join(", ", command.Subcommands.Select(sub => sub.Name))}",
-        $"see {Path(command)} --help");
+        $"{Path(command)} --help");
 
     private static EngineException Mistake(ParseResult parse, ParseError error, List<Setting> settings)
     {
         var option = error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult;
         string origin = settings.FirstOrDefault(setting => setting.Option == option?.Option)?.Origin is { } place ? $"{place}: " : "";
-        return new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"see {Path(parse.CommandResult.Command)} --help");
+        var command = parse.CommandResult.Command;
+        // The parser names only the missing option.
+        var missing = command.Options.FirstOrDefault(o => o.Required && parse.GetResult(o) is null or { Implicit: true } && error.Message.Contains($"'{o.Name}'", StringComparison.Ordinal));
+        return missing is not null && command is Verb verb
+            ? new EngineException(ErrorKind.Usage, $"{Path(command)} needs {missing.Name} {missing.HelpName}: {missing.Description}", verb.Example)
+            : new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"{Path(command)} --help");
     }
 
     private static string Path(Command command)

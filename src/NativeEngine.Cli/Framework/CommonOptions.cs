@@ -14,7 +14,7 @@ internal sealed class CommonOptions
         Opt.MaybeNumber<int>("--threads", "N", "CPU threads; else SLURM_CPUS_PER_TASK, OMP_NUM_THREADS, the cgroup's quota, all processors.", min: 1, max: 4096);
     public Option<ulong> Seed { get; } = Opt.Number("--seed", "N", "Seed of every random decision.", DefaultSeed);
     public Option<long?> MaxMemory { get; } = Opt.MaybeSize("--max-memory", "Refuse work that needs more than this, like 8GiB.");
-    public Option<string?> Output { get; } = Opt.MaybeText("--output", "PATH", "Where the result goes.");
+    public Option<string?> Output { get; } = Opt.MaybeText("--output", "PATH", "Where the result goes.", "-o");
     public Option<string?> Config { get; } = Opt.MaybeText("--config", "FILE.yaml", "Options from a file; keys are the long option names.");
     public Option<string[]> Set { get; } = new("--set")
     {

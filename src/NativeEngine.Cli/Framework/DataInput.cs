@@ -16,6 +16,9 @@ internal sealed class DataInput
     /// <summary>For <see cref="Verb.Add"/>.</summary>
     public Option[] Options => [_prompt, _completion, _text, _source, _badLine];
 
+    /// <summary>--source-field.</summary>
+    public string SourceField(VerbContext context) => context.Need(_source);
+
     /// <summary>A reader for a path, or for standard input with <c>-</c>. A missing file is an error now.</summary>
     public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? choicesField = null, string answerField = "answer")
     {
@@ -30,7 +33,7 @@ internal sealed class DataInput
             ChoicesField = choicesField,
             AnswerField = answerField,
         };
-        return path == "-" ? new JsonlReader("standard input", Console.OpenStandardInput, options) : new JsonlReader(path, options);
+        return path == "-" ? new JsonlReader("standard input", StandardStreams.Input, options) : new JsonlReader(path, options);
     }
 
     /// <summary>Reads and tokenises a file, and says on stderr what was left out or cut.</summary>

@@ -39,14 +39,14 @@ internal static class Opt
     };
 
     /// <summary>A text that may be left out; null then.</summary>
-    public static Option<string?> MaybeText(string name, string valueName, string description) => new(name)
+    public static Option<string?> MaybeText(string name, string valueName, string description, params string[] aliases) => new(name, aliases)
     {
         Description = description,
         HelpName = valueName,
     };
 
     /// <summary>A text the verb cannot work without.</summary>
-    public static Option<string> RequiredText(string name, string valueName, string description) => new(name)
+    public static Option<string> RequiredText(string name, string valueName, string description, params string[] aliases) => new(name, aliases)
     {
         Description = description,
         HelpName = valueName,

@@ -155,7 +155,7 @@ internal static class OutputFile
         string folder = Path.GetDirectoryName(full)!;
         if (!Directory.Exists(folder))
         {
-            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{folder}'", "create the folder first");
+            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{folder}'", $"mkdir -p {folder}");
         }
         try
         {

@@ -7,14 +7,16 @@ namespace NativeEngine.Cli.Verbs;
 /// <summary>Finds where two training runs part.</summary>
 internal sealed class DiffRunsVerb : Verb
 {
-    private readonly Argument<string> _a = new("A") { Description = "A training run's folder." };
-    private readonly Argument<string> _b = new("B") { Description = "Another." };
+    private readonly Argument<string> _a = new("A") { HelpName = "DIR", Description = "A training run's folder." };
+    private readonly Option<bool> _replay = Opt.Flag("--replay", "Also train both again from their last checkpoints before, to tell what they were told from a fault.");
+    private readonly Argument<string> _b = new("B") { HelpName = "DIR", Description = "Another." };
 
     public DiffRunsVerb()
         : base("diff-runs", "Finds the first step, tensor and element where two training runs part, and why.", "nengine diff-runs runs/a runs/b")
     {
         Add(_a);
         Add(_b);
+        Add("options", _replay);
     }
 
     public override int Run(VerbContext context)
@@ -28,7 +30,19 @@ internal sealed class DiffRunsVerb : Verb
             }
         }
         var found = RunComparison.Of(a, b, context.Cancellation);
-        context.Result.Write(text => WriteText(text, found), json => WriteJson(json, found));
+        // A run that ends early has nothing more to train again.
+        var replays = context.Get(_replay) && found.First is { Step: > 0 } first && first.Where != "step" ? Replays.Of(context, a, b, first) : null;
+        context.Result.Write(
+            text =>
+            {
+                WriteText(text, found);
+                replays?.WriteText(text);
+            },
+            json =>
+            {
+                WriteJson(json, found);
+                replays?.WriteJson(json);
+            });
         return found.First is null ? 0 : (int)ErrorKind.VerificationFailed;
     }
 
@@ -95,10 +109,12 @@ internal sealed class DiffRunsVerb : Verb
         json.WriteEndObject();
     }
 
-    private static string CauseName(PartingCause cause) => cause switch
+    /// <summary>A cause in words.</summary>
+    public static string CauseName(PartingCause cause) => cause switch
     {
         PartingCause.RandomNumbers => "random numbers",
         PartingCause.DataOrder => "data order",
+        PartingCause.ReductionOrder => "reduction order",
         _ => cause.ToString().ToLowerInvariant(),
     };
 }

@@ -7,12 +7,14 @@ using NativeEngine.Selection;
 
 namespace NativeEngine.Cli.Verbs;
 
-/// <summary>Picks a coreset from features on disk.</summary>
+/// <summary>Picks a coreset from features on disk, or from the examples of a data file.</summary>
 internal sealed class SelectVerb : Verb
 {
-    private readonly Option<string> _features = Opt.RequiredText("--features", "F", "F.npy or F.safetensors[#tensor]: one row per example; {rank} in the name where several ranks have a file each.");
-    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S", "S.npy, S.txt or S.jsonl[#field]; without it all are one source.");
-    private readonly Option<string> _budget = Opt.RequiredText("--budget", "B", "Examples to select, kept ones included: 64 or 50%.");
+    private readonly Argument<string?> _data = new("DATA.jsonl") { Description = "Examples to choose from, in place of --features; - is standard input.", Arity = ArgumentArity.ZeroOrOne };
+    private readonly ExampleFeaturesOptions _examples = new();
+    private readonly Option<string?> _features = Opt.MaybeText("--features", "F.npy|F.safetensors[#tensor]", "One row per example; {rank} in the name where several ranks have a file each.");
+    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S.npy|S.txt|S.jsonl[#field]", "The source of every row; without it all are one source.");
+    private readonly Option<string> _budget = Opt.RequiredText("--budget", "B|P%", "Examples to select, kept ones included: 64 or 50%.", "-k");
     private readonly CoresetOptions _coreset = new(keepDefault: "none", topDefault: 0);
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");
     private readonly Option<long?> _step = Opt.MaybeNumber<long>("--step", "T", "Optimizer steps already done; default: the state's, else 0.", min: 0);
@@ -23,12 +25,14 @@ internal sealed class SelectVerb : Verb
     private readonly ReportOutput _report = new();
 
     public SelectVerb()
-        : base("select", "Selects a coreset from features on disk.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
+        : base("select", "Selects a coreset from features on disk, or from the examples of a data file.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
     {
+        Add(_data);
         Add("input", _features, _sources);
         Add("selection", [_budget, .. _coreset.Options]);
         Add("history", _adam, _step, _state, _saveState);
         Add("result", _report.Option);
+        Add("data file", _examples.Options);
         Add("running", _ranks);
     }
 
@@ -40,6 +44,27 @@ internal sealed class SelectVerb : Verb
         return code;
     }
 
+    private int RunAlone(VerbContext context)
+    {
+        string? data = context.Get(_data), features = context.Get(_features);
+        if ((data is null) == (features is null))
+        {
+            throw new EngineException(ErrorKind.Usage,
+                data is null ? "select needs examples to choose from: a data file, or --features" : $"the data file {data} and --features {features} exclude each other", Example);
+        }
+        if (data is null)
+        {
+            _examples.RequireUnused(context);
+            return RunAlone(context, null, RankShard.Alone(features!));
+        }
+        if (context.Get(_sources) is not null)
+        {
+            throw new EngineException(ErrorKind.Usage, "--sources belongs to --features; a data file names its sources itself", "give --source-field NAME, the field with the source");
+        }
+        using var examples = _examples.Compute(context, data);
+        return RunAlone(context, examples, examples.File);
+    }
+
     private int RunTogether(VerbContext context, RankGroup ranks)
     {
         if (context.Get(_adam) || context.Get(_state) is not null || context.Get(_saveState) is not null)
@@ -48,7 +73,11 @@ internal sealed class SelectVerb : Verb
         }
         string? output = ranks.Rank == 0 && context.Output is { } path ? OutputFile.Check(path) : null;
         long start = Stopwatch.GetTimestamp();
-        using var features = FeatureFile.Open(RankShard.Name(context.Need(_features), "--features", ranks.Rank));
+        if (context.Get(_data) is { } data)
+        {
+            throw new EngineException(ErrorKind.Usage, $"on several ranks each reads features of its own; {data} is a data file", "write them with nengine features, or give --ranks one");
+        }
+        using var features = FeatureFile.Open(RankShard.Name(context.Get(_features) ?? throw new EngineException(ErrorKind.Usage, "--features is needed here", Example), "--features", ranks.Rank));
         string? own = context.Get(_sources) is { } name ? RankShard.Name(name, "--sources", ranks.Rank) : null;
         var sources = RankShard.Gather(ranks, ReadSources(own, features), features);
         var options = ReadOptions(context, sources.Ids.Length, features.Columns, sources);
@@ -84,17 +113,17 @@ internal sealed class SelectVerb : Verb
         return 0;
     }
 
-    private int RunAlone(VerbContext context)
+    private int RunAlone(VerbContext context, ExampleFeatures? examples, string file)
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
-        string? output = context.Output is { } path ? OutputFile.Check(path, context.Need(_features), context.Get(_sources), context.Get(_state)) : null;
-        string? saveState = context.Get(_saveState) is { } file ? OutputFile.Check(file, context.Need(_features), context.Get(_sources)) : null;
+        string? output = context.Output is { } path ? OutputFile.Check(path, file, context.Get(_data), context.Get(_sources), context.Get(_state)) : null;
+        string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved, file, context.Get(_data), context.Get(_sources)) : null;
         OutputFile.RequireApart("--output", output, "--save-state", saveState);
         string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
-        using var features = FeatureFile.Open(RankShard.Alone(context.Need(_features)));
-        var sources = ReadSources(context.Get(_sources) is { } list ? RankShard.Alone(list) : null, features);
+        using var features = FeatureFile.Open(file);
+        var sources = examples?.Sources ?? ReadSources(context.Get(_sources) is { } list ? RankShard.Alone(list) : null, features);
         var options = ReadOptions(context, features.Rows, features.Columns, sources);
         using var device = context.OpenDevice();
         using var normalizer = adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
@@ -128,9 +157,17 @@ internal sealed class SelectVerb : Verb
         {
             SelectorState.Save(saveState, normalizer, features.Columns, step + 1, context.Seed);
         }
+        var shown = examples?.InFile(document) ?? document;
         if (output is not null)
         {
-            document.Save(output);
+            if (examples is null)
+            {
+                document.Save(output);
+            }
+            else
+            {
+                examples.Save(context, shown, output);
+            }
         }
         if (report is not null)
         {
@@ -138,7 +175,7 @@ internal sealed class SelectVerb : Verb
             bool kept = !adam || saveState is null || context.Get(_state) is not { } before || Path.GetFullPath(before) != saveState;
             ReportOutput.Write(context, ReportVerb.OfSelection(context, document, kept ? features.Name : null, context.Get(_state)), report);
         }
-        context.Result.Write(text => WriteText(text, document), document.Write);
+        context.Result.Write(text => WriteText(text, shown), shown.Write);
         return 0;
     }
 

@@ -88,12 +88,7 @@ internal sealed class TrainVerb : Verb
         string checkedOutput = first ? OutputFolder.Check(context.NeedOutput(), resume) : Path.GetFullPath(context.NeedOutput());
         using var device = context.OpenDevice();
         using var model = OpenModel(context, device);
-        int length = context.Need(_seqLen) is > 0 and int asked ? asked : model.Model.Config.ContextLength;
-        if (length > model.Model.Config.ContextLength)
-        {
-            throw new EngineException(ErrorKind.Usage, $"--seq-len is {length}, the model's context is {model.Model.Config.ContextLength} tokens");
-        }
-        var data = TrainingData.Load(context, _fields, context.Need(_data), model.Tokenizer, length, context.Need(_lossOn) == "all" ? LossOn.All : LossOn.Completion);
+        var data = LoadData(context, model);
         var evaluation = TrainingData.LoadEvaluation(context, _fields, context.Need(_data), context.Get(_evalData), model.Tokenizer, model.Model.Config.ContextLength);
         if (evaluation is not null && data.Sources.Except(evaluation.Sources).ToList() is { Count: > 0 } unseen)
         {
@@ -111,6 +106,38 @@ internal sealed class TrainVerb : Verb
         using var output = first ? OutputFolder.Open(checkedOutput, resume) : null;
         var settings = Settings(context, checkedOutput, model, data) with { Prometheus = prometheus, Reclustering = Reclustering(context) };
         return TrainReport.Run(context, model, evaluation, trainer, options, output, settings, resume, Type(context), Inputs(context), ranks);
+    }
+
+    /// <summary>
+    /// The trainer of a run as its command line gives it, at its first step, for a replay. The caller owns it; <paramref name="output"/> is only told to the settings.
+    /// </summary>
+    public PreparedRun Prepare(VerbContext context, string output)
+    {
+        var options = ReadOptions(context);
+        var device = context.OpenDevice();
+        TrainableModel? model = null;
+        try
+        {
+            model = OpenModel(context, device);
+            var data = LoadData(context, model);
+            MemoryPlan.Of(model.Model, data, options).RequireFits(context.MaxMemory);
+            var settings = Settings(context, output, model, data) with { Reclustering = Reclustering(context) };
+            return new PreparedRun(device, model, new Trainer(model.Model, data, options), settings);
+        }
+        catch
+        {
+            model?.Dispose();
+            device.Dispose();
+            throw;
+        }
+    }
+
+    private MixtureDataset LoadData(VerbContext context, TrainableModel model)
+    {
+        int longest = model.Model.Config.ContextLength, length = context.Need(_seqLen) is > 0 and int asked ? asked : longest;
+        return length <= longest
+            ? TrainingData.Load(context, _fields, context.Need(_data), model.Tokenizer, length, context.Need(_lossOn) == "all" ? LossOn.All : LossOn.Completion)
+            : throw new EngineException(ErrorKind.Usage, $"--seq-len is {length}, the model's context is {longest} tokens", $"give --seq-len {longest} or less");
     }
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
@@ -179,4 +206,15 @@ internal sealed class TrainVerb : Verb
     [
         context.Need(_data), context.Get(_evalData) ?? "", context.Need(_model), context.Need(_tokenizer),
     ];
+}
+
+/// <summary>A trainer before its first step, with all that it stands on.</summary>
+internal sealed record PreparedRun(Devices.Device Device, TrainableModel Model, Trainer Trainer, RunSettings Settings) : IDisposable
+{
+    public void Dispose()
+    {
+        Trainer.Dispose();
+        Model.Dispose();
+        Device.Dispose();
+    }
 }

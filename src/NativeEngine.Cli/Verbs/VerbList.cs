@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Cli.Manual;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -60,6 +61,8 @@ internal static class VerbList
         ("doctor", () => new DoctorVerb()),
         ("data", () => new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
             new DataInspectVerb(), new DataSynthVerb(), new DataSplitVerb(), new DataTokenizeVerb())),
+        ("completions", () => new CompletionsVerb()),
+        ("man", () => new ManVerb()),
     ];
 
     /// <summary>
@@ -83,6 +86,13 @@ internal static class VerbList
             root.Add(option);
         }
         return root;
+    }
+
+    /// <summary>All commands and options as data.</summary>
+    public static CommandTable Table()
+    {
+        var common = new CommonOptions();
+        return CommandTable.Of(Create(common), common);
     }
 
     private static bool SpeaksOfOthers(string word) =>

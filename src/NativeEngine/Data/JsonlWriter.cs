@@ -27,6 +27,16 @@ public static class JsonlWriter
         return count;
     }
 
+    /// <summary>Writes the lines that examples were read from as they stand, with all their fields; the reader must have kept them.</summary>
+    public static void WriteLines(string path, IEnumerable<Example> examples) => Publish(path, stream =>
+    {
+        foreach (var example in examples)
+        {
+            stream.Write(example.RawLine.Span);
+            stream.WriteByte((byte)'\n');
+        }
+    });
+
     /// <summary>One example as a line.</summary>
     internal static void Append(Stream stream, Example example)
     {

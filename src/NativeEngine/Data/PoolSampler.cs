@@ -23,7 +23,7 @@ public sealed class PoolSampler
     {
         if (poolSize < 1 || poolSize > count)
         {
-            throw new EngineException(ErrorKind.Usage, $"sampling pools: expected a pool size from 1 to {count} (the examples), got {poolSize}");
+            throw new EngineException(ErrorKind.Usage, $"sampling pools: expected a pool size from 1 to {count} (the examples), got {poolSize}", $"give --pool {Math.Max(1, count / 2)} and --batch {Math.Max(1, count / 4)}, or more data");
         }
         _count = count;
         _seed = seed;

@@ -49,6 +49,50 @@ internal static partial class LibC
         }
     }
 
+    /// <summary>
+    /// Zeroed memory of the system's own in pages of 2 MiB where it has them: fewer misses of address translation, one fault instead of 512, and each page is zeroed by the thread that
+    /// first touches it. Starts on such a page; <see cref="UnmapLarge"/> gives it back. Linux only; 0 when there is none.
+    /// </summary>
+    public static nint MapLarge(long bytes)
+    {
+        const int ReadWrite = 3, PrivateAnonymous = 0x22, HugePages = 14;
+        long length = Pages(bytes), mapped = length + LargePage;
+        nint start = Map(0, (nuint)mapped, ReadWrite, PrivateAnonymous, -1, 0);
+        if (start == -1)
+        {
+            return 0;
+        }
+        nint first = (nint)((start + LargePage - 1) / LargePage * LargePage);
+        Return(start, first - start);
+        Return((nint)(first + length), (nint)(start + mapped) - (nint)(first + length));
+        unsafe
+        {
+            _ = Advise((void*)first, (nuint)length, HugePages);
+        }
+        return first;
+
+        static void Return(nint from, nint count)
+        {
+            if (count > 0)
+            {
+                _ = Unmap(from, (nuint)count);
+            }
+        }
+    }
+
+    /// <summary>Gives back what <see cref="MapLarge"/> gave for so many bytes.</summary>
+    public static void UnmapLarge(nint start, long bytes) => _ = Unmap(start, (nuint)Pages(bytes));
+
+    private const long LargePage = 2 << 20;
+
+    private static long Pages(long bytes) => (bytes + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize;
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial nint Map(nint start, nuint length, int protection, int flags, int descriptor, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(nint start, nuint length);
+
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static unsafe partial int Advise(void* start, nuint length, int advice);
 

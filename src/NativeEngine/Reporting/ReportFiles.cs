@@ -31,7 +31,7 @@ public static class ReportFiles
         }
         if (PageOf(path) == path && !Directory.Exists(Path.GetDirectoryName(page)))
         {
-            throw new EngineException(ErrorKind.BadInput, $"the report '{path}' cannot be written: there is no folder '{Path.GetDirectoryName(page)}'", "create the folder first");
+            throw new EngineException(ErrorKind.BadInput, $"the report '{path}' cannot be written: there is no folder '{Path.GetDirectoryName(page)}'", $"mkdir -p {Path.GetDirectoryName(page)}");
         }
         return page;
     }

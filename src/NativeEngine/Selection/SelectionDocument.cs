@@ -129,6 +129,36 @@ public sealed record SelectionDocument
         };
     }
 
+    /// <summary>
+    /// The same selection from a larger pool of <paramref name="n"/> examples, of which example i of this one is number <paramref name="positions"/>[i]; all others are
+    /// dropped for this reason. Positions ascend.
+    /// </summary>
+    public SelectionDocument InPool(int n, IReadOnlyList<int> positions, string reason)
+    {
+        int[] Spread(IReadOnlyList<int> values, int otherwise, Func<int, int> map)
+        {
+            var spread = new int[n];
+            Array.Fill(spread, otherwise);
+            for (int i = 0; i < positions.Count; i++)
+            {
+                spread[positions[i]] = map(values[i]);
+            }
+            return spread;
+        }
+        int At(int i) => i < 0 ? i : positions[i];
+        var left = Enumerable.Range(0, n).Except(positions).Select(i => new DroppedExample(i, reason));
+        return this with
+        {
+            N = n,
+            Indices = [.. Indices.Select(At)],
+            Kept = [.. Kept.Select(At)],
+            Dropped = [.. Dropped.Select(d => d with { Index = At(d.Index) }).Concat(left).OrderBy(d => d.Index)],
+            Owners = Spread(Owners, -1, At),
+            Groups = Spread(Groups, -1, g => g),
+            Parts = Parts is null ? null : Spread(Parts, 0, p => p),
+        };
+    }
+
     /// <summary>Writes the members of the JSON object.</summary>
     public void Write(Utf8JsonWriter json)
     {

@@ -20,6 +20,10 @@ public enum PartingCause
     Values,
     /// <summary>A file is not what was written.</summary>
     Damage,
+    /// <summary>They added the same numbers in another order: seen by training again.</summary>
+    ReductionOrder,
+    /// <summary>One did not do what its checkpoint, options and data give: seen by training again.</summary>
+    Fault,
 }
 
 /// <summary>A place where two runs differ.</summary>
@@ -109,7 +113,7 @@ public sealed record RunComparison(
     }
 
     // In the order in which a step goes: a difference makes those after it.
-    private static RunDifference? InStep(LoggedStep x, LoggedStep y, IReadOnlyList<(string Name, string A, string B)> options)
+    internal static RunDifference? InStep(LoggedStep x, LoggedStep y, IReadOnlyList<(string Name, string A, string B)> options)
     {
         long step = x.Step;
         string drawnX = x.Pool ?? Counts(x, drawn: true), drawnY = y.Pool ?? Counts(y, drawn: true);
@@ -169,15 +173,20 @@ public sealed record RunComparison(
         {
             cancellation.ThrowIfCancellationRequested();
             compared.Add(step);
-            string ca = Checkpoint.FolderOf(a, step), cb = Checkpoint.FolderOf(b, step);
-            string[] files = [.. Names(ca).Union(Names(cb)).OrderBy(Rank).ThenBy(n => n, StringComparer.Ordinal)];
-            string? damage = new[] { ca, cb }.Where(c => File.Exists(Path.Combine(c, AtomicFolder.ChecksumsName))).Select(c => AtomicFolder.Verify(c, cancellation)).FirstOrDefault(w => w is not null);
-            if ((Position(ca, cb, step) ?? InFiles(ca, cb, step, files, damage)) is { } difference)
+            if (InCheckpoint(Checkpoint.FolderOf(a, step), Checkpoint.FolderOf(b, step), step, cancellation) is { } difference)
             {
                 return (difference, compared);
             }
         }
         return (null, compared);
+    }
+
+    /// <summary>The first difference of two checkpoints of the same step, or null.</summary>
+    internal static RunDifference? InCheckpoint(string a, string b, long step, CancellationToken cancellation)
+    {
+        string[] files = [.. Names(a).Union(Names(b)).OrderBy(Rank).ThenBy(n => n, StringComparer.Ordinal)];
+        string? damage = new[] { a, b }.Where(c => File.Exists(Path.Combine(c, AtomicFolder.ChecksumsName))).Select(c => AtomicFolder.Verify(c, cancellation)).FirstOrDefault(w => w is not null);
+        return Position(a, b, step) ?? InFiles(a, b, step, files, damage);
     }
 
     private static IEnumerable<string> Names(string folder) => Directory.EnumerateFiles(folder, "*.safetensors").Select(f => Path.GetFileName(f)!);

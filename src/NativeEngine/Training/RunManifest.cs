@@ -65,7 +65,10 @@ public sealed class RunManifest
             json.WriteString("written", Time(DateTimeOffset.UtcNow));
             json.WriteNumber("seconds", Math.Round(Stopwatch.GetElapsedTime(_clock).TotalSeconds, 3));
             json.WriteNumber("peak_resident_bytes", Process.GetCurrentProcess().PeakWorkingSet64);
-            json.WriteString("working_folder", WorkingFolder());
+            if (WorkingFolder() is { } workingFolder)
+            {
+                json.WriteString("working_folder", workingFolder);
+            }
             json.WriteStartArray("command");
             foreach (string word in _command)
             {

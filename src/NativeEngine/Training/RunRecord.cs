@@ -15,6 +15,9 @@ public sealed record RunRecord(
     IReadOnlyList<string> Command, string Version, string? Commit, string Runtime, string System, string Device,
     IReadOnlyDictionary<string, string> Options, IReadOnlyDictionary<string, string> Inputs)
 {
+    /// <summary>The folder the command was given in, or null when the manifest does not tell.</summary>
+    public string? WorkingFolder { get; init; }
+
     /// <summary>Reads the manifest in a run's folder. Errors: BadInput.</summary>
     public static RunRecord Load(string folder)
     {
@@ -22,7 +25,10 @@ public sealed record RunRecord(
         return new RunRecord(
             [.. run.Require("command").Items().Select(w => w.AsString())], run.RequireString("version"),
             run.Optional("commit") is { Kind: global::System.Text.Json.JsonValueKind.String } commit ? commit.AsString() : null,
-            run.RequireString("runtime"), run.RequireString("system"), run.RequireString("device"), Texts(run, "options"), Texts(run, "inputs"));
+            run.RequireString("runtime"), run.RequireString("system"), run.RequireString("device"), Texts(run, "options"), Texts(run, "inputs"))
+        {
+            WorkingFolder = run.Optional("working_folder")?.AsString(),
+        };
     }
 
     private static Dictionary<string, string> Texts(StrictJson run, string name) =>

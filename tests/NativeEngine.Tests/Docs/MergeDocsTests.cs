@@ -24,17 +24,6 @@ public partial class MergeDocsTests
     [Fact]
     public void Recipe_AsPrinted_IsRead() => Assert.Equal("ties", MergeRecipe.Parse(Yaml().Match(Page).Groups[1].Value).MethodName);
 
-    [Fact]
-    public void Commands_EveryMergeLine_Parses()
-    {
-        var lines = Commands().Matches(Page).Select(m => m.Groups[1].Value).ToList();
-        Assert.True(lines.Count >= 5);
-        Assert.All(lines, line => NEngine.Run([.. line.Split(' '), "--print-config"]).Expect(0));
-    }
-
     [GeneratedRegex("```yaml\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex Yaml();
-
-    [GeneratedRegex(@"^(?:\$ )?nengine (merge .*)$", RegexOptions.Multiline)]
-    private static partial Regex Commands();
 }

@@ -35,20 +35,6 @@ public partial class ReadmeTests
     }
 
     [Fact]
-    public void Commands_EveryNengineLine_Parses()
-    {
-        var commands = Shell().Matches(Readme).Select(m => m.Groups[1].Value).ToList();
-        Assert.True(commands.Count >= 5);
-        foreach (string command in commands)
-        {
-            // --print-config parses the whole line, resolves it, and stops before any work.
-            var words = Words().Matches(command).Select(m => m.Value.Trim('"')).Append("--print-config").ToArray();
-            var run = NEngine.Run(words);
-            Assert.True(run.ExitCode == 0, $"nengine {command}: {run.StdErr}");
-        }
-    }
-
-    [Fact]
     public void FirstCommands_AreTheTourATrainRunAndTheTests()
     {
         Assert.Contains("dotnet run -c Release --project src/NativeEngine.Cli -- quickstart --output", Readme.Split("```")[1], StringComparison.Ordinal);
@@ -61,10 +47,4 @@ public partial class ReadmeTests
 
     [GeneratedRegex("//.*$")]
     private static partial Regex Comment();
-
-    [GeneratedRegex("^(?:nengine|dotnet run -c Release --project src/NativeEngine.Cli --) (.*)$", RegexOptions.Multiline)]
-    private static partial Regex Shell();
-
-    [GeneratedRegex("\"[^\"]*\"|\\S+")]
-    private static partial Regex Words();
 }

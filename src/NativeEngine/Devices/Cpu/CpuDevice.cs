@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
 namespace NativeEngine.Devices.Cpu;
@@ -103,22 +102,10 @@ public sealed class CpuDevice : Device
         new ReadOnlySpan<T>(source.Pointer, destination.Length).CopyTo(destination);
 
     /// <inheritdoc/>
-    protected override unsafe nint TryAllocate(long bytes)
-    {
-        try
-        {
-            void* memory = NativeMemory.AlignedAlloc((nuint)bytes, 64);
-            NativeMemory.Clear(memory, (nuint)bytes);
-            return (nint)memory;
-        }
-        catch (OutOfMemoryException)
-        {
-            return 0;
-        }
-    }
+    protected override nint TryAllocate(long bytes) => HostMemory.Allocate(bytes, zeroed: true);
 
     /// <inheritdoc/>
-    protected override unsafe void Free(nint handle, long bytes) => NativeMemory.AlignedFree((void*)handle);
+    protected override void Free(nint handle, long bytes) => HostMemory.Free(handle, bytes);
 
     private static SimdWidth? FromEnvironment() => Environment.GetEnvironmentVariable("NENGINE_SIMD")?.Trim().ToLowerInvariant() switch
     {

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace NativeEngine.Devices.Cpu;
 
 /// <summary>
@@ -27,8 +25,12 @@ internal sealed unsafe partial class CpuKernels<L>(ThreadTeam team) : IKernels
         {
             if (_floats[worker] < floats)
             {
-                NativeMemory.AlignedFree((void*)_memory[worker]);
-                _memory[worker] = (nint)NativeMemory.AlignedAlloc((nuint)(floats * sizeof(float)), 64);
+                Free(worker);
+                _memory[worker] = HostMemory.Allocate(floats * sizeof(float), zeroed: false);
+                if (_memory[worker] == 0)
+                {
+                    throw new OutOfMemoryException($"{floats * sizeof(float)} bytes of scratch for a kernel");
+                }
                 _floats[worker] = floats;
             }
             return (float*)_memory[worker];
@@ -36,10 +38,16 @@ internal sealed unsafe partial class CpuKernels<L>(ThreadTeam team) : IKernels
 
         ~Scratch()
         {
-            foreach (nint memory in _memory)
+            for (int worker = 0; worker < _memory.Length; worker++)
             {
-                NativeMemory.AlignedFree((void*)memory);
+                Free(worker);
             }
+        }
+
+        private void Free(int worker)
+        {
+            HostMemory.Free(_memory[worker], _floats[worker] * sizeof(float));
+            (_memory[worker], _floats[worker]) = (0, 0);
         }
     }
 }

@@ -12,6 +12,12 @@ internal sealed unsafe partial class CpuKernels<L>
     /// <summary>Of every row the similarity to its nearest pick, at least 0 and as it is.</summary>
     private readonly Scratch _nearest = new(1);
 
+    /// <summary>Of every row what its gain still consists of.</summary>
+    private readonly Scratch _terms = new(1);
+
+    /// <summary>Bytes that the greedy on n rows takes beside its tensors: similarities of the nearest, the queue, and the terms of gains.</summary>
+    public static long FacilityLocationScratch(long n) => n * ((2 * sizeof(float)) + 16 + GainTerms.RowBytes);
+
     public void FacilityLocation(
         Tensor<float> similarity, Tensor<int> picks, Tensor<double> gains, Tensor<int> owners, Tensor<double> remaining)
     {
@@ -27,23 +33,29 @@ internal sealed unsafe partial class CpuKernels<L>
         new Span<float>(best, (int)n).Clear();
         new Span<float>(nearest, (int)n).Fill(float.NegativeInfinity);
         new Span<int>(owners.Pointer, (int)n).Fill(-1);
-        var job = new GainsJob(similarity.Pointer, n, best, remaining.Pointer);
+        var terms = new GainTerms(similarity.Pointer, n, best, _terms.Get(0, n * GainTerms.RowBytes / sizeof(float)));
+        terms.Clear();
         long grain = Math.Max(1, GainGrain / n);
-        _team.For(job, n, grain);
+        _team.For(new GainsJob(terms, remaining.Pointer, listed: false), n, grain);
         _queue.Reset(new ReadOnlySpan<double>(remaining.Pointer, (int)n));
+        bool near = false;
         for (int t = 0; t < k; t++)
         {
             // Marginal gains only shrink (submodularity), so an old gain bounds the new one: only the top of the queue needs computing again.
             while (!_queue.TopIsFresh(t))
             {
-                _queue.RefreshTop(job.Gain(_queue.Top), t);
+                _queue.RefreshTop(terms.Gain(_queue.Top, _queue.Next), t);
             }
             (int pick, double gain) = _queue.Pop();
             picks.Pointer[t] = pick;
             gains.Pointer[t] = t == 0 ? gain : Math.Min(gain, gains.Pointer[t - 1]);
-            Represent(similarity.Pointer + (pick * n), n, t, best, nearest, owners.Pointer);
+            if (!near || !terms.Represent(pick, t, nearest, owners.Pointer))
+            {
+                Represent(similarity.Pointer + (pick * n), n, t, best, nearest, owners.Pointer);
+                near = near || !new ReadOnlySpan<float>(nearest, (int)n).ContainsAnyInRange(float.NegativeInfinity, -float.Epsilon);
+            }
         }
-        _team.For(job, n, grain);
+        _team.For(new GainsJob(terms, remaining.Pointer, listed: true), n, grain);
         for (int t = 0; t < k; t++)
         {
             owners.Pointer[picks.Pointer[t]] = t;
@@ -79,39 +91,15 @@ internal sealed unsafe partial class CpuKernels<L>
         }
     }
 
-    /// <summary>gains[j] = sum over i of max(S[j,i] - best[i], 0) in double. S is symmetric, so its rows serve as columns.</summary>
-    private readonly struct GainsJob(float* similarity, long n, float* best, double* gains) : IRangeJob
+    /// <summary>The gains of all rows: from S, or from what is known of each.</summary>
+    private readonly struct GainsJob(GainTerms terms, double* gains, bool listed) : IRangeJob
     {
         public void Run(long first, long last, int worker)
         {
             for (long j = first; j < last; j++)
             {
-                gains[j] = Gain(j);
+                gains[j] = listed ? terms.Gain(j, j) : terms.Whole(j);
             }
-        }
-
-        public double Gain(long j)
-        {
-            float* row = similarity + (j * n);
-            Vector256<double> a = default, b = default, c = default, d = default;
-            long i = 0;
-            for (; i + 16 <= n; i += 16)
-            {
-                var (s0, s1) = Vector256.Widen(Vector256.Load(row + i));
-                var (s2, s3) = Vector256.Widen(Vector256.Load(row + i + 8));
-                var (t0, t1) = Vector256.Widen(Vector256.Load(best + i));
-                var (t2, t3) = Vector256.Widen(Vector256.Load(best + i + 8));
-                a += Vector256.MaxNative(s0 - t0, default);
-                b += Vector256.MaxNative(s1 - t1, default);
-                c += Vector256.MaxNative(s2 - t2, default);
-                d += Vector256.MaxNative(s3 - t3, default);
-            }
-            double sum = Vector256.Sum(a + b + (c + d));
-            for (; i < n; i++)
-            {
-                sum += Math.Max((double)row[i] - best[i], 0);
-            }
-            return sum;
         }
     }
 }

@@ -38,6 +38,9 @@ internal sealed class GainQueue
 
     public int Top => _heap[0];
 
+    /// <summary>The row that is at the top when the top is gone or falls behind; the top itself if there is no other.</summary>
+    public int Next => _count < 2 ? _heap[0] : _count == 2 || Before(_heap[1], _heap[2]) ? _heap[1] : _heap[2];
+
     public bool TopIsFresh(int round) => _round[_heap[0]] == round;
 
     public void RefreshTop(double gain, int round)

@@ -4,6 +4,23 @@ using System.Runtime.Intrinsics.X86;
 
 namespace NativeEngine.Devices.Cpu;
 
+/// <summary>What one call of <see cref="PairSums{L}.Add"/> may and shall do.</summary>
+[Flags]
+internal enum PairStep
+{
+    /// <summary>Adds.</summary>
+    None = 0,
+
+    /// <summary>The first columns: nothing is to be added to.</summary>
+    Fresh = 1,
+
+    /// <summary>The first panel's next columns are wanted soon.</summary>
+    FetchA = 2,
+
+    /// <summary>The second panel's.</summary>
+    FetchB = 4,
+}
+
 /// <summary>
 /// Sums over the columns of pairs of rows: sum[i,j] += sum over k of term(a[i,k], b[j,k]). Rows are packed into panels of 32, step by step, so
 /// that sixteen pairs are the lanes of a register and nothing is folded. A pair's terms are added in ascending k, in float32 within chunks of
@@ -215,23 +232,60 @@ internal static unsafe class PairSums<L>
         Widen(lanes, 1, Panel, sums, Panel);
     }
 
-    /// <summary>Adds the terms of steps columns of two panels to sums [32, 32] with row length ld.</summary>
-    public static void Add<TTerm>(float* a, float* b, long steps, double* sums, long ld)
+    /// <summary>
+    /// Adds the terms of steps columns of two panels to sums [32, 32] with row length ld; with fresh, sums hold nothing yet. Of a panel with itself only pairs
+    /// on and above the diagonal are sure to be summed. While the processor adds, it fetches what comes after: of each panel's next columns where asked for.
+    /// </summary>
+    public static void Add<TTerm>(float* a, float* b, long steps, double* sums, long ld, PairStep step)
         where TTerm : struct, ITerm
     {
         if (L.Width == SimdWidth.Bits512)
         {
-            for (long i = 0; i < Panel; i += 8)
+            // Two of the four tiles fetch for each panel; what is not wanted is a line that is there anyway.
+            float* nextA = (step & PairStep.FetchA) != 0 ? a + (steps * Panel) : b, nextB = (step & PairStep.FetchB) != 0 ? b + (steps * Panel) : b;
+            bool fresh = (step & PairStep.Fresh) != 0;
+            long half = steps * ILanes<L>.Count;
+            Tile8x2<TTerm>(a, a, b, nextB, steps, 1f, fresh, sums, ld);
+            Tile8x2<TTerm>(a + 8, a + 8, b, nextB + half, steps, 1f, fresh, sums + (8 * ld), ld);
+            if (a == b)
             {
-                Tile8x2<TTerm>(a + i, b, steps, 1f, sums + (i * ld), ld);
+                Tile8x1<TTerm>(a + 16, b + 16, nextA, steps, 1f, fresh, sums + (16 * ld) + 16, ld);
+                Tile8x1<TTerm>(a + 24, b + 16, nextA + half, steps, 1f, fresh, sums + (24 * ld) + 16, ld);
+                return;
             }
+            Tile8x2<TTerm>(a + 16, a + 16, b, nextA, steps, 1f, fresh, sums + (16 * ld), ld);
+            Tile8x2<TTerm>(a + 24, a + 24, b, nextA + half, steps, 1f, fresh, sums + (24 * ld), ld);
             return;
+        }
+        if ((step & PairStep.FetchA) != 0)
+        {
+            Fetch(a + (steps * Panel));
+        }
+        if ((step & PairStep.FetchB) != 0)
+        {
+            Fetch(b + (steps * Panel));
+        }
+        for (long i = 0; i < Panel && (step & PairStep.Fresh) != 0; i++)
+        {
+            new Span<double>(sums + (i * ld), Panel).Clear();
         }
         for (long j = 0; j < Panel; j += ILanes<L>.Count)
         {
             for (long i = 0; i < Panel; i += 4)
             {
                 Tile4x1<TTerm>(a + i, b + j, steps, 1f, sums + (i * ld) + j, ld);
+            }
+        }
+    }
+
+    /// <summary>Asks for the next chunk of a panel: 16 KiB that the hardware would only notice when they are missed.</summary>
+    private static void Fetch(float* panel)
+    {
+        if (Sse.IsSupported)
+        {
+            for (long line = 0; line < Panel * Chunk; line += 16)
+            {
+                Sse.Prefetch1(panel + line);
             }
         }
     }
@@ -261,62 +315,99 @@ internal static unsafe class PairSums<L>
         Widen(lanes, 4, ILanes<L>.Count, sums, ld);
     }
 
-    /// <summary>8 rows by 32 in 16 accumulators: 10 loads for 16 terms.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tile8x2<TTerm>(float* a, float* b, long steps, float unit, double* sums, long ld)
+    /// <summary>
+    /// 8 rows by 32 columns in 16 accumulators, with two loads. A value of a row is the instruction's own operand in memory, spread as it is loaded: in a register of its own it would cost a
+    /// place in the pipes that minimum and addition fill, a third of the speed. For that each half has its pointer, or the compiler would share the load. Asks for a line from next on at every step.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Tile8x2<TTerm>(float* a, float* again, float* b, float* next, long steps, float unit, bool fresh, double* sums, long ld)
         where TTerm : struct, ITerm
     {
-        float* lanes = stackalloc float[8 * Panel];
         Vector512<float> one = Vector512.Create(unit);
-        Vector512<float> c0 = Vector512<float>.Zero, c1 = Vector512<float>.Zero, c2 = Vector512<float>.Zero, c3 = Vector512<float>.Zero, c4 = Vector512<float>.Zero, c5 = Vector512<float>.Zero, c6 = Vector512<float>.Zero, c7 = Vector512<float>.Zero;
-        Vector512<float> d0 = Vector512<float>.Zero, d1 = Vector512<float>.Zero, d2 = Vector512<float>.Zero, d3 = Vector512<float>.Zero, d4 = Vector512<float>.Zero, d5 = Vector512<float>.Zero, d6 = Vector512<float>.Zero, d7 = Vector512<float>.Zero;
+        Vector512<float> c0 = Vector512<float>.Zero, c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
+        Vector512<float> d0 = c0, d1 = c0, d2 = c0, d3 = c0, d4 = c0, d5 = c0, d6 = c0, d7 = c0;
         for (long k = 0; k < steps; k++)
         {
+            Sse.Prefetch1(next);
             Vector512<float> y = Vector512.Load(b), z = Vector512.Load(b + ILanes<L>.Count);
-            Vector512<float> x = Vector512.Create(a[0]);
-            c0 = TTerm.Add(x, y, c0, one);
-            d0 = TTerm.Add(x, z, d0, one);
-            x = Vector512.Create(a[1]);
-            c1 = TTerm.Add(x, y, c1, one);
-            d1 = TTerm.Add(x, z, d1, one);
-            x = Vector512.Create(a[2]);
-            c2 = TTerm.Add(x, y, c2, one);
-            d2 = TTerm.Add(x, z, d2, one);
-            x = Vector512.Create(a[3]);
-            c3 = TTerm.Add(x, y, c3, one);
-            d3 = TTerm.Add(x, z, d3, one);
-            x = Vector512.Create(a[4]);
-            c4 = TTerm.Add(x, y, c4, one);
-            d4 = TTerm.Add(x, z, d4, one);
-            x = Vector512.Create(a[5]);
-            c5 = TTerm.Add(x, y, c5, one);
-            d5 = TTerm.Add(x, z, d5, one);
-            x = Vector512.Create(a[6]);
-            c6 = TTerm.Add(x, y, c6, one);
-            d6 = TTerm.Add(x, z, d6, one);
-            x = Vector512.Create(a[7]);
-            c7 = TTerm.Add(x, y, c7, one);
-            d7 = TTerm.Add(x, z, d7, one);
+            c0 = TTerm.Add(y, Vector512.Create(a[0]), c0, one);
+            d0 = TTerm.Add(z, Vector512.Create(again[0]), d0, one);
+            c1 = TTerm.Add(y, Vector512.Create(a[1]), c1, one);
+            d1 = TTerm.Add(z, Vector512.Create(again[1]), d1, one);
+            c2 = TTerm.Add(y, Vector512.Create(a[2]), c2, one);
+            d2 = TTerm.Add(z, Vector512.Create(again[2]), d2, one);
+            c3 = TTerm.Add(y, Vector512.Create(a[3]), c3, one);
+            d3 = TTerm.Add(z, Vector512.Create(again[3]), d3, one);
+            c4 = TTerm.Add(y, Vector512.Create(a[4]), c4, one);
+            d4 = TTerm.Add(z, Vector512.Create(again[4]), d4, one);
+            c5 = TTerm.Add(y, Vector512.Create(a[5]), c5, one);
+            d5 = TTerm.Add(z, Vector512.Create(again[5]), d5, one);
+            c6 = TTerm.Add(y, Vector512.Create(a[6]), c6, one);
+            d6 = TTerm.Add(z, Vector512.Create(again[6]), d6, one);
+            c7 = TTerm.Add(y, Vector512.Create(a[7]), c7, one);
+            d7 = TTerm.Add(z, Vector512.Create(again[7]), d7, one);
+            a += Panel;
+            again += Panel;
+            b += Panel;
+            next += ILanes<L>.Count;
+        }
+        Widen(c0, fresh, sums);
+        Widen(d0, fresh, sums + 16);
+        Widen(c1, fresh, sums + ld);
+        Widen(d1, fresh, sums + ld + 16);
+        Widen(c2, fresh, sums + (2 * ld));
+        Widen(d2, fresh, sums + (2 * ld) + 16);
+        Widen(c3, fresh, sums + (3 * ld));
+        Widen(d3, fresh, sums + (3 * ld) + 16);
+        Widen(c4, fresh, sums + (4 * ld));
+        Widen(d4, fresh, sums + (4 * ld) + 16);
+        Widen(c5, fresh, sums + (5 * ld));
+        Widen(d5, fresh, sums + (5 * ld) + 16);
+        Widen(c6, fresh, sums + (6 * ld));
+        Widen(d6, fresh, sums + (6 * ld) + 16);
+        Widen(c7, fresh, sums + (7 * ld));
+        Widen(d7, fresh, sums + (7 * ld) + 16);
+    }
+
+    /// <summary>The same for 16 columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static void Tile8x1<TTerm>(float* a, float* b, float* next, long steps, float unit, bool fresh, double* sums, long ld)
+        where TTerm : struct, ITerm
+    {
+        Vector512<float> one = Vector512.Create(unit);
+        Vector512<float> c0 = Vector512<float>.Zero, c1 = c0, c2 = c0, c3 = c0, c4 = c0, c5 = c0, c6 = c0, c7 = c0;
+        for (long k = 0; k < steps; k++)
+        {
+            Sse.Prefetch1(next);
+            Vector512<float> y = Vector512.Load(b);
+            c0 = TTerm.Add(y, Vector512.Create(a[0]), c0, one);
+            c1 = TTerm.Add(y, Vector512.Create(a[1]), c1, one);
+            c2 = TTerm.Add(y, Vector512.Create(a[2]), c2, one);
+            c3 = TTerm.Add(y, Vector512.Create(a[3]), c3, one);
+            c4 = TTerm.Add(y, Vector512.Create(a[4]), c4, one);
+            c5 = TTerm.Add(y, Vector512.Create(a[5]), c5, one);
+            c6 = TTerm.Add(y, Vector512.Create(a[6]), c6, one);
+            c7 = TTerm.Add(y, Vector512.Create(a[7]), c7, one);
             a += Panel;
             b += Panel;
+            next += ILanes<L>.Count;
         }
-        Vector512.Store(c0, lanes);
-        Vector512.Store(d0, lanes + 16);
-        Vector512.Store(c1, lanes + 32);
-        Vector512.Store(d1, lanes + 48);
-        Vector512.Store(c2, lanes + 64);
-        Vector512.Store(d2, lanes + 80);
-        Vector512.Store(c3, lanes + 96);
-        Vector512.Store(d3, lanes + 112);
-        Vector512.Store(c4, lanes + 128);
-        Vector512.Store(d4, lanes + 144);
-        Vector512.Store(c5, lanes + 160);
-        Vector512.Store(d5, lanes + 176);
-        Vector512.Store(c6, lanes + 192);
-        Vector512.Store(d6, lanes + 208);
-        Vector512.Store(c7, lanes + 224);
-        Vector512.Store(d7, lanes + 240);
-        Widen(lanes, 8, Panel, sums, ld);
+        Widen(c0, fresh, sums);
+        Widen(c1, fresh, sums + ld);
+        Widen(c2, fresh, sums + (2 * ld));
+        Widen(c3, fresh, sums + (3 * ld));
+        Widen(c4, fresh, sums + (4 * ld));
+        Widen(c5, fresh, sums + (5 * ld));
+        Widen(c6, fresh, sums + (6 * ld));
+        Widen(c7, fresh, sums + (7 * ld));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Widen(Vector512<float> c, bool fresh, double* sums)
+    {
+        var (low, high) = Vector512.Widen(c);
+        (fresh ? low : Vector512.Load(sums) + low).Store(sums);
+        (fresh ? high : Vector512.Load(sums + 8) + high).Store(sums + 8);
     }
 
     private static void Widen(float* values, int rows, int columns, double* sums, long ld)

@@ -13,7 +13,7 @@ internal unsafe interface IRowMetric<L>
     static abstract void Own(float* panel, long h, double* firsts, double* seconds);
 
     /// <summary>Sums of two panels, see <see cref="PairSums{L}"/>.</summary>
-    static abstract void Add(float* a, float* b, long steps, double* sums, long ld);
+    static abstract void Add(float* a, float* b, long steps, double* sums, long ld, PairStep step);
 
     /// <summary>The values of a row against eight others; NaN says that a value must be computed by <see cref="Careful"/>.</summary>
     static abstract Vector256<float> Finish(double* sums, double first, double second, double* firsts, double* seconds);
@@ -40,7 +40,7 @@ internal readonly unsafe struct Manhattan<L> : IRowMetric<L>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Add(float* a, float* b, long steps, double* sums, long ld) => PairSums<L>.Add<PairSums<L>.Minimum>(a, b, steps, sums, ld);
+    public static void Add(float* a, float* b, long steps, double* sums, long ld, PairStep step) => PairSums<L>.Add<PairSums<L>.Minimum>(a, b, steps, sums, ld, step);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Finish(double* sums, double first, double second, double* firsts, double* seconds)
@@ -71,8 +71,8 @@ internal readonly unsafe struct Euclidean<L> : IRowMetric<L>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Add(float* a, float* b, long steps, double* sums, long ld) =>
-        PairSums<L>.Add<PairSums<L>.SquaredDifference>(a, b, steps, sums, ld);
+    public static void Add(float* a, float* b, long steps, double* sums, long ld, PairStep step) =>
+        PairSums<L>.Add<PairSums<L>.SquaredDifference>(a, b, steps, sums, ld, step);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Finish(double* sums, double first, double second, double* firsts, double* seconds) =>
@@ -99,7 +99,7 @@ internal readonly unsafe struct CosineAngle<L> : IRowMetric<L>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Add(float* a, float* b, long steps, double* sums, long ld) => PairSums<L>.Add<PairSums<L>.Product>(a, b, steps, sums, ld);
+    public static void Add(float* a, float* b, long steps, double* sums, long ld, PairStep step) => PairSums<L>.Add<PairSums<L>.Product>(a, b, steps, sums, ld, step);
 
     /// <summary>First and firsts are 1 / norm, infinite for a zero row, whose products (0 times infinity) are NaN and become 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

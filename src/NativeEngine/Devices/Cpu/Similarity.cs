@@ -115,10 +115,11 @@ internal sealed unsafe partial class CpuKernels<L>
         // Few rows are cut finer, so that every thread gets a unit; the bits do not depend on it.
         long unit = Unit(Math.Max(a.Rows, b.Rows));
         long down = (a.Rows + unit - 1) / unit, across = (b.Rows + unit - 1) / unit;
-        float* most = _maxima.Get(0, down * across);
-        _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, most), down * across, 1);
+        long units = triangle ? across * (across + 1) / 2 : down * across;
+        float* most = _maxima.Get(0, units);
+        _team.For(new PairsJob<TMetric>(_scratch, a, b, h, unit, across, triangle, result, ld, mirror, most), units, 1);
         float maximum = 0;
-        for (long u = 0; u < down * across; u++)
+        for (long u = 0; u < units; u++)
         {
             maximum = Math.Max(maximum, most[u]);
         }
@@ -169,9 +170,23 @@ internal sealed unsafe partial class CpuKernels<L>
         {
             for (long u = first; u < last; u++)
             {
-                long i = u / across, j = u % across;
-                most[u] = triangle && i > j ? 0 : Unit(i * unit, j * unit, worker);
+                (long i, long j) = triangle ? Triangle(u) : (u / across, u % across);
+                most[u] = Unit(i * unit, j * unit, worker);
             }
+        }
+
+        /// <summary>The place of a unit of the triangle: first those above the diagonal, row by row, then the smaller ones on it, which let threads end together.</summary>
+        private (long Row, long Column) Triangle(long u)
+        {
+            for (long i = 0; i < across - 1; i++)
+            {
+                if (u < across - 1 - i)
+                {
+                    return (i, i + 1 + u);
+                }
+                u -= across - 1 - i;
+            }
+            return (u, u);
         }
 
         private float Unit(long i0, long j0, int worker)
@@ -179,26 +194,19 @@ internal sealed unsafe partial class CpuKernels<L>
             long rows = Math.Min(unit, a.Rows - i0), columns = Math.Min(unit, b.Rows - j0);
             double* sums = (double*)scratch.Get(worker, 3 * unit * unit);
             float* values = (float*)(sums + (unit * unit));
-            NativeMemory.Clear(sums, (nuint)(unit * unit * sizeof(double)));
             bool diagonal = triangle && i0 == j0;
             for (long k = 0; k < h; k += PairSums<L>.Chunk)
             {
                 long steps = Math.Min(PairSums<L>.Chunk, h - k);
+                PairStep fresh = k == 0 ? PairStep.Fresh : PairStep.None;
                 for (long j = 0; j < columns; j += PairSums<L>.Panel)
                 {
                     float* panel = b.Panels + ((j0 + j) * h) + (k * PairSums<L>.Panel);
                     for (long i = 0; i < rows && !(diagonal && i > j); i += PairSums<L>.Panel)
                     {
                         float* other = a.Panels + ((i0 + i) * h) + (k * PairSums<L>.Panel);
-                        if (i == 0)
-                        {
-                            Prefetch(panel + (steps * PairSums<L>.Panel));
-                        }
-                        if (j == 0)
-                        {
-                            Prefetch(other + (steps * PairSums<L>.Panel));
-                        }
-                        TMetric.Add(other, panel, steps, sums + (i * unit) + j, unit);
+                        PairStep step = fresh | (i == 0 ? PairStep.FetchB : PairStep.None) | (j == 0 ? PairStep.FetchA : PairStep.None);
+                        TMetric.Add(other, panel, steps, sums + (i * unit) + j, unit, step);
                     }
                 }
             }
@@ -209,18 +217,6 @@ internal sealed unsafe partial class CpuKernels<L>
             }
             Store(i0, j0, rows, columns, diagonal, values);
             return maximum;
-        }
-
-        /// <summary>Asks for the next chunk of a panel: 16 KiB that the hardware would only notice when they are missed.</summary>
-        private static void Prefetch(float* panel)
-        {
-            if (Sse.IsSupported)
-            {
-                for (long line = 0; line < PairSums<L>.Panel * PairSums<L>.Chunk; line += 16)
-                {
-                    Sse.Prefetch1(panel + line);
-                }
-            }
         }
 
         private float Row(long i0, long j0, long i, long columns, bool diagonal, double* sums, float* values)
