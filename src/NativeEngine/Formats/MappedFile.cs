@@ -4,19 +4,21 @@ using Microsoft.Win32.SafeHandles;
 namespace NativeEngine.Formats;
 
 /// <summary>
-/// A read-only memory-mapped file of any size. Spans point into the mapping: they must not be used after Dispose. A file that another
-/// process cuts short while it is mapped ends this process on some systems; published files are replaced, never cut, so this needs
-/// somebody else's hand.
+/// A read-only memory-mapped file of any size, which can also be read by position into a buffer: cheaper than mapping pages that are looked at
+/// once. Spans point into the mapping: they must not be used after Dispose. A file that another process cuts short while it is mapped ends
+/// this process on some systems; published files are replaced, never cut, so this needs somebody else's hand.
 /// </summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
     private readonly MemoryMappedFile? _mapping;
     private readonly MemoryMappedViewAccessor? _view;
+    private readonly SafeFileHandle _handle;
     private byte* _start;
 
     private MappedFile(string path, SafeFileHandle handle)
     {
         Path = path;
+        _handle = handle;
         Length = RandomAccess.GetLength(handle);
         if (Length == 0)
         {
@@ -79,6 +81,29 @@ internal sealed unsafe class MappedFile : IDisposable
         }
         ObjectDisposedException.ThrowIf(_start == null, this);
         return new ReadOnlySpan<byte>(_start + offset, count);
+    }
+
+    /// <summary>
+    /// Copies a range of the file into the target; several threads may at a time. The caller has checked it against the length. A file that
+    /// cannot be read there, or has been cut short, is BadInput.
+    /// </summary>
+    public void Read(long offset, Span<byte> target)
+    {
+        try
+        {
+            for (int read; target.Length > 0; offset += read, target = target[read..])
+            {
+                read = RandomAccess.Read(_handle, target, offset);
+                if (read == 0)
+                {
+                    throw FormatErrors.Bad(Path, $"had {FormatErrors.Count(Length)} bytes when it was opened and ends now at {FormatErrors.Count(offset)}");
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw FormatErrors.Bad(Path, $"cannot be read: {e.Message}", inner: e);
+        }
     }
 
     /// <summary>Lets the system take back the memory of everything read so far; it can be read again.</summary>

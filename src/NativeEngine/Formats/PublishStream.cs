@@ -1,8 +1,13 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace NativeEngine.Formats;
 
 /// <summary>A file being written: turns the file system's failures into sentences that name the file it will become.</summary>
 internal sealed class PublishStream(FileStream inner, string path) : Stream
 {
+    // Taken while nothing is buffered: asking for it flushes, which only one thread may do.
+    private readonly SafeFileHandle _handle = inner.SafeFileHandle;
+
     public override bool CanRead => false;
 
     public override bool CanSeek => inner.CanSeek;
@@ -24,6 +29,19 @@ internal sealed class PublishStream(FileStream inner, string path) : Stream
         catch (IOException e)
         {
             throw WriteErrors.Translate(path, Reached() + buffer.Length, e);
+        }
+    }
+
+    /// <summary>Writes at a position of a seekable file, past the buffer and without moving <see cref="Position"/>; several threads may at a time.</summary>
+    public void WriteAt(long position, ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            RandomAccess.Write(_handle, bytes, position);
+        }
+        catch (IOException e)
+        {
+            throw WriteErrors.Translate(path, position + bytes.Length, e);
         }
     }
 

@@ -50,6 +50,13 @@ public sealed class SafetensorsTensor
         return _map.Bytes(_start + offset, count);
     }
 
+    /// <summary>Copies a range of the stored bytes without mapping them: for data that is looked at once. Any dtype; from several threads at a time.</summary>
+    public void ReadBytes(long offset, Span<byte> target)
+    {
+        RequireRange(offset, target.Length, ByteLength, "bytes");
+        _map.Read(_start + offset, target);
+    }
+
     /// <summary>
     /// Reads elements [start, start + target.Length) as float32. Exact from F32, BF16 and F16; F64 is rounded to nearest (overflow gives
     /// infinity). Any other dtype is BadInput.

@@ -12,7 +12,7 @@ public sealed class TensorSink
     private readonly string _name;
     private readonly DType _type;
     private readonly long _bytes;
-    private long _written;
+    private long _written, _placed;
 
     internal TensorSink(Stream stream, string name, DType type, long elementCount)
     {
@@ -61,8 +61,27 @@ public sealed class TensorSink
         _written += bytes.Length;
     }
 
+    /// <summary>
+    /// Stored bytes at an offset within the tensor, from several threads at a time, each byte once. A tensor is written either so or in
+    /// order, into a file (not a device).
+    /// </summary>
+    public void WriteAt(long offset, ReadOnlySpan<byte> bytes)
+    {
+        if (offset < 0 || bytes.Length > _bytes - offset)
+        {
+            throw new ArgumentException($"tensor {_name} was declared with {_bytes} bytes; {bytes.Length} at {offset} are too many");
+        }
+        ((PublishStream)_stream).WriteAt(_stream.Position + offset, bytes);
+        Interlocked.Add(ref _placed, bytes.Length);
+    }
+
     internal void Complete()
     {
+        if (_placed > 0)
+        {
+            _stream.Position += _placed;
+            _written += _placed;
+        }
         if (_written != _bytes)
         {
             throw new ArgumentException($"tensor {_name} was declared with {_bytes} bytes; only {_written} were written");

@@ -65,20 +65,17 @@ public static class BufferMerger
         public unsafe void Run(long first, long last, int worker)
         {
             Span<double> sums = stackalloc double[Piece];
-            Span<MappedElements> from = Inputs.Length <= 64 ? stackalloc MappedElements[Inputs.Length] : new MappedElements[Inputs.Length];
+            Span<StoredElements> from = Inputs.Length <= 64 ? stackalloc StoredElements[Inputs.Length] : new StoredElements[Inputs.Length];
             int size = Type.Bits() / 8, outputSize = OutputType.Bits() / 8;
             for (long i = Start + first; i < Start + last; i += Piece)
             {
                 var piece = sums[..(int)Math.Min(Piece, Start + last - i)];
                 for (int k = 0; k < from.Length; k++)
                 {
-                    from[k] = new MappedElements(Inputs[k] + (nint)(i * size), Type == DType.BF16);
+                    from[k] = new StoredElements(Inputs[k] + (nint)(i * size), Type == DType.BF16);
                 }
-                StreamedSum.Compute(from, Weights, piece);
-                if (Divisor != 1)
-                {
-                    StreamedSum.Divide(piece, Divisor);
-                }
+                StreamedSum.Compute(from, 0, Weights, piece);
+                StreamedSum.Divide(piece, Divisor);
                 int bad = OutputRounding.Store(piece, OutputType, new Span<byte>((void*)(Output + (nint)(i * outputSize)), piece.Length * outputSize));
                 if (bad >= 0)
                 {

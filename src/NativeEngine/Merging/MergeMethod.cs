@@ -1,3 +1,5 @@
+using NativeEngine.Formats;
+
 namespace NativeEngine.Merging;
 
 /// <summary>What a method does with base_model.</summary>
@@ -110,18 +112,45 @@ internal abstract class MergeMethod
 /// <summary>One tensor, ready to be merged in any pieces.</summary>
 internal abstract class TensorMerge
 {
+    /// <summary>Elements merged at a time: a piece of every input and of the result stay in the first caches.</summary>
+    public const int Piece = 1 << 11;
+
     /// <summary>Pieces begin at multiples of this, and end there or at the end of the tensor.</summary>
     public virtual long Grain => 1;
 
     /// <summary>The merged elements [start, start + output.Length).</summary>
     public abstract void Combine(long start, Span<double> output, MergeScratch scratch);
+
+    /// <summary>
+    /// The merged elements from a multiple of <see cref="Grain"/> on, rounded once to a type; the target has the bytes of exactly so many.
+    /// Returns the place of the first that is not finite, or -1.
+    /// </summary>
+    public virtual int Store(long start, int count, DType type, Span<byte> target, MergeScratch scratch)
+    {
+        int size = type.Bits() / 8, step = (int)Math.Max(Grain, Piece / Grain * Grain), bad = -1;
+        for (int at = 0; at < count; at += step)
+        {
+            var values = scratch.Doubles(8, Math.Min(step, count - at));
+            Combine(start + at, values, scratch);
+            int here = OutputRounding.Store(values, type, target.Slice(at * size, values.Length * size));
+            bad = bad < 0 && here >= 0 ? at + here : bad;
+        }
+        return bad;
+    }
 }
 
 /// <summary>A merge that is one weighted sum: sum over k of c[k] x[k], then the base times its own factor when that is not 0, over the divisor.</summary>
 internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coefficients, double baseCoefficient = 0, double divisor = 1) : TensorMerge
 {
+    /// <summary>Bytes of all inputs that a thread reads before it sums them: with the result they stay in the second-level cache.</summary>
+    public const int FetchBytes = 1 << 20;
+
+    // A page of a file; with more inputs than this a fetch would be shorter.
+    private const int FewestFetched = 1 << 10, MostFetched = FetchBytes / sizeof(float) / FewestFetched;
+
     private readonly MergeTensor[] _terms = baseCoefficient == 0 ? [.. inputs.Models] : [.. inputs.Models, inputs.Base!];
     private readonly double[] _weights = baseCoefficient == 0 ? coefficients : [.. coefficients, baseCoefficient];
+    private readonly bool _fetches = inputs.Models.Count < MostFetched && inputs.Models.All(term => term.Fetches) && (baseCoefficient == 0 || inputs.Base!.Fetches);
 
     public IReadOnlyList<MergeTensor> Terms => _terms;
 
@@ -131,37 +160,41 @@ internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coeffici
 
     public override void Combine(long start, Span<double> output, MergeScratch scratch)
     {
-        if (!AddMapped(start, output))
-        {
-            output.Clear();
-            for (int k = 0; k < _terms.Length; k++)
-            {
-                _terms[k].AddScaled(_weights[k], start, output);
-            }
-        }
-        if (divisor != 1)
-        {
-            StreamedSum.Divide(output, divisor);
-        }
-    }
-
-    private bool AddMapped(long start, Span<double> output)
-    {
-        const int Most = 64;
-        if (_terms.Length > Most)
-        {
-            return false;
-        }
-        Span<MappedElements> elements = stackalloc MappedElements[_terms.Length];
+        output.Clear();
         for (int k = 0; k < _terms.Length; k++)
         {
-            if (_terms[k].Mapped(start, output.Length) is not { } mapped)
-            {
-                return false;
-            }
-            elements[k] = mapped;
+            _terms[k].AddScaled(_weights[k], start, output);
         }
-        StreamedSum.Compute(elements, _weights, output);
-        return true;
+        StreamedSum.Divide(output, divisor);
+    }
+
+    /// <summary>Reads the inputs in long stretches into a buffer and sums them from there, where they are stored as F32 or BF16.</summary>
+    public override int Store(long start, int count, DType type, Span<byte> target, MergeScratch scratch)
+    {
+        if (!_fetches)
+        {
+            return base.Store(start, count, type, target, scratch);
+        }
+        int size = type.Bits() / 8, stretch = FetchBytes / sizeof(float) / _terms.Length / FewestFetched * FewestFetched, bad = -1;
+        var buffer = scratch.Inputs(FetchBytes);
+        var sums = scratch.Doubles(8, Piece);
+        Span<StoredElements> fetched = stackalloc StoredElements[_terms.Length];
+        for (int first = 0; first < count; first += stretch)
+        {
+            int length = Math.Min(stretch, count - first);
+            for (int k = 0; k < fetched.Length; k++)
+            {
+                fetched[k] = _terms[k].Fetch(start + first, length, buffer.Slice(k * stretch * sizeof(float), length * sizeof(float)));
+            }
+            for (int at = 0; at < length; at += Piece)
+            {
+                var piece = sums[..Math.Min(Piece, length - at)];
+                StreamedSum.Compute(fetched, at, _weights, piece);
+                StreamedSum.Divide(piece, divisor);
+                int here = OutputRounding.Store(piece, type, target.Slice((first + at) * size, piece.Length * size));
+                bad = bad < 0 && here >= 0 ? first + at + here : bad;
+            }
+        }
+        return bad;
     }
 }

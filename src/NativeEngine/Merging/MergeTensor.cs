@@ -23,8 +23,11 @@ internal abstract class MergeTensor
     /// <summary>Reads elements [start, start + target.Length).</summary>
     public abstract void Read(long start, Span<double> target);
 
-    /// <summary>Where elements [start, start + count) lie in memory as F32 or BF16, or null when they are not stored so.</summary>
-    public virtual MappedElements? Mapped(long start, int count) => null;
+    /// <summary>Whether <see cref="Fetch"/> can be asked: the elements are stored as F32 or BF16.</summary>
+    public virtual bool Fetches => false;
+
+    /// <summary>Copies elements [start, start + count) as they are stored into a buffer of 4 count bytes that does not move.</summary>
+    public virtual StoredElements Fetch(long start, int count, Span<byte> buffer) => throw new NotSupportedException("not stored as F32 or BF16");
 
     /// <summary>sum[i] += weight * element[start + i], product and sum rounded one after the other.</summary>
     public virtual void AddScaled(double weight, long start, Span<double> sum)
@@ -73,9 +76,14 @@ internal sealed class FileTensor(SafetensorsTensor tensor) : MergeTensor
         }
     }
 
-    // A mapping does not move.
-    public override unsafe MappedElements? Mapped(long start, int count) => tensor.DType is not (DType.F32 or DType.BF16) ? null
-        : new MappedElements((nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(Bytes(start, count))), tensor.DType == DType.BF16);
+    public override bool Fetches => tensor.DType is DType.F32 or DType.BF16;
+
+    public override unsafe StoredElements Fetch(long start, int count, Span<byte> buffer)
+    {
+        int size = tensor.DType.Bits() / 8;
+        tensor.ReadBytes(start * size, buffer[..(count * size)]);
+        return new StoredElements((nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(buffer)), tensor.DType == DType.BF16);
+    }
 
     private static void Widen(ReadOnlySpan<float> source, Span<double> target)
     {

@@ -62,15 +62,15 @@ public sealed record MergeReport
 }
 
 /// <summary>
-/// Merges models on disk into a new folder, tensor by tensor and piece by piece: inputs are memory-mapped, each piece is merged in double on
-/// all threads and rounded once, and written while the next is computed. Memory: two windows of 2^18 elements and, per thread, one piece
-/// of each input; methods that look at whole rows hold a row of each. Same bits for any number of threads.
+/// Merges models on disk into a new folder, tensor by tensor: each thread takes a stretch of 2^15 elements, merges it in double piece by
+/// piece, rounds once and writes it to its place in the file. Weighted sums read their inputs into a buffer; other methods look at them mapped.
+/// Memory, per thread: a stretch of the result and 1 MiB of inputs, or a piece of each; methods that look at whole rows hold a row of each.
+/// Same bits for any number of threads.
 /// </summary>
 public sealed class ParameterMerger : IDisposable
 {
-    // One window is computed while the other is written; together they stay in the cache of the processor.
-    private const int Window = 1 << 18;
-    private const int Piece = 1 << 11;
+    // Long enough that reading and writing run at the speed of memory, short enough that the result waits for its writing in the cache.
+    private const long Stretch = 1 << 15;
 
     private readonly MergeRecipe _recipe;
     private readonly MergeOptions _options;
@@ -91,8 +91,8 @@ public sealed class ParameterMerger : IDisposable
     public MergeReport Plan => Report(PlannedPeak(), default);
 
     /// <summary>Elements of the largest piece that one thread holds at a time.</summary>
-    private long LargestPiece => !_recipe.Method.HoldsRows ? Piece
-        : Math.Max(Piece, _plan.Tensors.Where(t => t.Inputs is not null).Select(t => t.Inputs!.First.RowLength).DefaultIfEmpty(0).Max());
+    private long LargestPiece => !_recipe.Method.HoldsRows ? TensorMerge.Piece
+        : Math.Max(TensorMerge.Piece, _plan.Tensors.Where(t => t.Inputs is not null).Select(t => t.Inputs!.First.RowLength).DefaultIfEmpty(0).Max());
 
     /// <summary>
     /// Merges into a new folder, which appears only when it is complete: safetensors (one file, or shards with an index), config.json and
@@ -109,26 +109,23 @@ public sealed class ParameterMerger : IDisposable
         long done = 0, peak = 0, summedThere = 0;
         AtomicFolder.Publish(output, folder =>
         {
-            var writer = new WindowWriter(Window);
             SafetensorsModelWriter.Write(folder, [.. _plan.Tensors.Select(t => t.Spec)], (spec, sink) =>
             {
                 var tensor = tensors[spec.Name];
                 long start = Stopwatch.GetTimestamp();
-                // Whatever happens, the file is closed after this: no write may be under way then.
-                using var ended = writer.Until();
                 if (tensor.Copy is { } copy)
                 {
                     CopyBytes(copy, sink, cancellation);
                 }
                 else
                 {
-                    summedThere += MergeTensor(tensor, scan, onDevice, writer, sink, cancellation) ? spec.ElementCount : 0;
+                    summedThere += MergeTensor(tensor, scan, onDevice, sink, cancellation) ? spec.ElementCount : 0;
                 }
                 merging += Stopwatch.GetElapsedTime(start);
                 done += spec.ElementCount;
                 progress?.Invoke(done);
             }, maxShardBytes: _options.ShardBytes, cancellation: cancellation);
-            peak = writer.Bytes + scan.ScratchBytes + _plan.Inputs.Sum(input => input.AdapterBytes);
+            peak = scan.ScratchBytes + _plan.Inputs.Sum(input => input.AdapterBytes);
             MergedFiles.Write(folder, _plan, _recipe.OutputType);
         }, checksums: false, cancellation: cancellation);
         return Report(peak, merging) with { ParametersOnDevice = summedThere, TotalTime = Stopwatch.GetElapsedTime(_opened) };
@@ -141,64 +138,51 @@ public sealed class ParameterMerger : IDisposable
     public void Dispose() => _plan.Dispose();
 
     /// <summary>Merges and writes one tensor; true when the device summed it.</summary>
-    private bool MergeTensor(
-        OutputTensor tensor, TensorScan scan, DeviceSum? device, WindowWriter writer, TensorSink sink, CancellationToken cancellation)
+    private bool MergeTensor(OutputTensor tensor, TensorScan scan, DeviceSum? device, TensorSink sink, CancellationToken cancellation)
     {
         var merge = _recipe.Method.Prepare(tensor.Inputs!, scan);
         if (device is not null && DeviceSum.Takes(merge, tensor.Spec.ElementCount))
         {
-            SumOnDevice(tensor, (WeightedTensorMerge)merge, device, writer, sink, cancellation);
+            SumOnDevice(tensor, (WeightedTensorMerge)merge, device, sink, cancellation);
             return true;
         }
         var type = tensor.Spec.DType;
         int size = type.Bits() / 8;
-        long count = tensor.Spec.ElementCount, grain = Math.Max(merge.Grain, Piece / merge.Grain * merge.Grain), window = Math.Max(grain, Window / grain * grain);
-        for (long start = 0; start < count; start += window)
+        long stretch = Math.Max(merge.Grain, Stretch / merge.Grain * merge.Grain), bad = long.MaxValue;
+        scan.ForEachRange(tensor.Spec.ElementCount, stretch, (start, count, scratch) =>
         {
-            long first = start, length = Math.Min(window, count - start);
-            var buffer = writer.Next((int)(length * size));
-            long bad = long.MaxValue;
-            scan.ForEachRange(length, grain, (offset, n, scratch) =>
+            cancellation.ThrowIfCancellationRequested();
+            var output = scratch.Output(count * size);
+            int at = merge.Store(start, count, type, output, scratch);
+            if (at >= 0)
             {
-                var values = scratch.Doubles(8, n);
-                merge.Combine(first + offset, values, scratch);
-                int at = OutputRounding.Store(values, type, buffer.Span.Slice((int)offset * size, n * size));
-                if (at >= 0)
-                {
-                    KeepSmallest(ref bad, first + offset + at);
-                }
-            });
-            if (bad != long.MaxValue)
-            {
-                throw NotFinite(tensor, bad);
+                KeepSmallest(ref bad, start + at);
             }
-            writer.Write(buffer, sink);
-        }
-        writer.Wait();
-        return false;
+            sink.WriteAt(start * size, output);
+        });
+        return bad == long.MaxValue ? false : throw NotFinite(tensor, bad);
     }
 
-    private void SumOnDevice(
-        OutputTensor tensor, WeightedTensorMerge merge, DeviceSum device, WindowWriter writer, TensorSink sink, CancellationToken cancellation)
+    private void SumOnDevice(OutputTensor tensor, WeightedTensorMerge merge, DeviceSum device, TensorSink sink, CancellationToken cancellation)
     {
         var type = tensor.Spec.DType;
         int size = type.Bits() / 8;
         long count = tensor.Spec.ElementCount;
-        double[] values = new double[Math.Min(DeviceSum.Elements, count)];
-        for (long start = 0; start < count; start += DeviceSum.Elements)
+        int window = (int)Math.Min(DeviceSum.Elements, count);
+        double[] values = new double[window];
+        byte[] stored = new byte[window * size];
+        for (long start = 0; start < count; start += window)
         {
             cancellation.ThrowIfCancellationRequested();
-            int length = (int)Math.Min(DeviceSum.Elements, count - start);
-            var buffer = writer.Next(length * size);
+            int length = (int)Math.Min(window, count - start);
             device.Combine(merge, start, values.AsSpan(0, length));
-            int bad = OutputRounding.Store(values.AsSpan(0, length), type, buffer.Span);
+            int bad = OutputRounding.Store(values.AsSpan(0, length), type, stored.AsSpan(0, length * size));
             if (bad >= 0)
             {
                 throw NotFinite(tensor, start + bad);
             }
-            writer.Write(buffer, sink);
+            sink.WriteAt(start * size, stored.AsSpan(0, length * size));
         }
-        writer.Wait();
     }
 
     /// <summary>place = min(place, value), whoever else does the same.</summary>
@@ -259,14 +243,15 @@ public sealed class ParameterMerger : IDisposable
         MergeTime = merging,
     };
 
-    /// <summary>Two windows, and per thread a block of every input for the passes before and a piece for the merge itself.</summary>
+    /// <summary>Per thread a stretch of the result, what is read of the inputs for a weighted sum, and a block of every input for passes before the merge.</summary>
     private long PlannedPeak()
     {
         int models = _plan.Inputs.Count;
-        long block = Math.Max(TensorScan.Block, LargestPiece), window = Math.Max(Window, LargestPiece);
+        long block = Math.Max(TensorScan.Block, LargestPiece), stretch = Math.Max(Stretch, LargestPiece);
         bool onePass = !_recipe.Method.Scans;
-        long perThread = 8 * (onePass ? (models + 3L) * Piece : ((models + 3L) * block) + (1 << 16) + (1 << 13));
-        long onDevice = _options.Device is null ? 0 : 12L * DeviceSum.Elements;
-        return (2 * 8 * window) + (_options.Threads * perThread) + (onePass ? 0 : 8L << 20) + onDevice + _plan.Inputs.Sum(input => input.AdapterBytes);
+        long passes = 8 * (onePass ? (models + 3L) * TensorMerge.Piece : ((models + 3L) * block) + (1 << 16) + (1 << 13));
+        long perThread = (8 * stretch) + WeightedTensorMerge.FetchBytes + passes;
+        long onDevice = _options.Device is null ? 0 : 24L * DeviceSum.Elements;
+        return (_options.Threads * perThread) + (onePass ? 0 : 8L << 20) + onDevice + _plan.Inputs.Sum(input => input.AdapterBytes);
     }
 }

@@ -1,27 +1,30 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace NativeEngine.Merging;
 
-/// <summary>The stored elements of an input where they lie in a mapped file, F32 or BF16.</summary>
-internal readonly unsafe record struct MappedElements(nint Address, bool IsBFloat16);
+/// <summary>Elements of an input as they are stored, F32 or BF16, in memory that does not move.</summary>
+internal readonly record struct StoredElements(nint Address, bool IsBFloat16);
 
 /// <summary>
-/// sum over k of weights[k] x[k] straight from mapped files: sixteen elements of all inputs before the next sixteen, so that sums stay in
+/// sum over k of weights[k] x[k] straight from stored elements: sixteen elements of all inputs before the next sixteen, so that sums stay in
 /// registers. The same order and the same roundings as adding one input after the other in double.
 /// </summary>
 internal static unsafe class StreamedSum
 {
-    /// <summary>Overwrites the output; every input has as many elements.</summary>
-    public static void Compute(ReadOnlySpan<MappedElements> inputs, ReadOnlySpan<double> weights, Span<double> output)
+    /// <summary>Overwrites the output with the sums of elements [first, first + output.Length) of every input.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Compute(ReadOnlySpan<StoredElements> inputs, int first, ReadOnlySpan<double> weights, Span<double> output)
     {
-        fixed (double* sum = output)
+        fixed (double* from = output)
         {
-            int i = 0;
-            for (; i + 16 <= output.Length; i += 16)
+            double* sum = from - first;
+            int i = first, end = first + output.Length;
+            for (; i + 16 <= end; i += 16)
             {
                 Sixteen(inputs, weights, sum + i, i);
             }
-            for (; i < output.Length; i++)
+            for (; i < end; i++)
             {
                 double total = 0;
                 for (int k = 0; k < inputs.Length; k++)
@@ -37,6 +40,16 @@ internal static unsafe class StreamedSum
     /// <summary>values[i] /= divisor.</summary>
     public static void Divide(Span<double> values, double divisor)
     {
+        if (divisor == 1)
+        {
+            return;
+        }
+        // A power of two's reciprocal is exact, so a product rounds as the quotient does, at a tenth of the time.
+        if (double.IsPow2(divisor) && double.IsNormal(1 / divisor))
+        {
+            Multiply(values, 1 / divisor);
+            return;
+        }
         var by = Vector256.Create(divisor);
         int i = 0;
         for (; i + 4 <= values.Length; i += 4)
@@ -49,7 +62,22 @@ internal static unsafe class StreamedSum
         }
     }
 
-    private static void Sixteen(ReadOnlySpan<MappedElements> inputs, ReadOnlySpan<double> weights, double* sum, int i)
+    private static void Multiply(Span<double> values, double factor)
+    {
+        var by = Vector256.Create(factor);
+        int i = 0;
+        for (; i + 4 <= values.Length; i += 4)
+        {
+            (Vector256.Create(values[i..]) * by).CopyTo(values[i..]);
+        }
+        for (; i < values.Length; i++)
+        {
+            values[i] *= factor;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Sixteen(ReadOnlySpan<StoredElements> inputs, ReadOnlySpan<double> weights, double* sum, int i)
     {
         Vector256<double> a = default, b = default, c = default, d = default;
         for (int k = 0; k < inputs.Length; k++)

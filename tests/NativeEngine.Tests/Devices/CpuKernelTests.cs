@@ -45,4 +45,39 @@ public class CpuKernelTests
             }
         }
     }
+
+    /// <summary>A product whose second operand lies row by row may be computed with exchanged roles, one whose second operand lies step by step never is.</summary>
+    [Theory]
+    [InlineData(5, 300, 1024)]
+    [InlineData(33, 530, 70)]
+    [InlineData(190, 1500, 1365)]
+    [InlineData(270, 1600, 1030)]
+    public void MatMul_ManyContiguousColumns_BitsOfTheOtherTranspose(int m, int n, int k)
+    {
+        var random = new CounterRandom(7, RandomPurpose.Test);
+        float[] Normal(ulong stream, int count) => [.. Enumerable.Range(0, count).Select(i => (float)random.Normal((stream << 32) + (ulong)i))];
+        float[] a = Normal(0, m * k), b = Normal(1, n * k), transposed = new float[n * k], start = Normal(2, m * n);
+        for (int j = 0; j < n; j++)
+        {
+            for (int p = 0; p < k; p++)
+            {
+                transposed[(p * n) + j] = b[(j * k) + p];
+            }
+        }
+        using var device = new CpuDevice(threads: 1);
+        foreach (bool accumulate in new[] { false, true })
+        {
+            Assert.Equal(Product(transposed, false), Product(b, true));
+
+            float[] Product(float[] second, bool transpose)
+            {
+                using var left = device.Allocate<float>(a, MemoryUse.Data);
+                using var right = device.Allocate<float>(second, MemoryUse.Data);
+                using var result = device.Allocate<float>(start, MemoryUse.Data);
+                var view = result.View.Reshape(m, n);
+                device.Kernels.MatMul(left.View.Reshape(m, k), false, transpose ? right.View.Reshape(n, k) : right.View.Reshape(k, n), transpose, accumulate, view);
+                return device.Download(view);
+            }
+        }
+    }
 }

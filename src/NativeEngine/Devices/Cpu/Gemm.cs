@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace NativeEngine.Devices.Cpu;
 
@@ -15,8 +16,8 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Most steps of k per block; C is read and written again once a block.</summary>
     private const long StepBlock = 512;
 
-    /// <summary>Columns of B per block: 512 columns of 512 steps are 1 MiB.</summary>
-    private const long ColumnBlock = 512;
+    /// <summary>Columns of B per block: 384 columns of 512 steps are three quarters of a second-level cache of 1 MiB, which A and C share.</summary>
+    private const long ColumnBlock = 384;
 
     /// <summary>Rows of A that meet all panels of a block of B in turn: eight tiles, six cache lines of a transposed A.</summary>
     private const long RowBlock = 96;
@@ -41,9 +42,9 @@ internal static unsafe partial class Gemm<L>
     /// <summary>Floats of scratch that <see cref="Multiply"/> needs for products of at most n columns and k steps.</summary>
     public static long ScratchFloats(long n, long k)
     {
-        // Not Steps(k): a k just above one block is cut in halves, and a smaller k would need more.
+        // Not Steps(k, StepBlock): a k just above one block is cut in halves, and a smaller k would need more.
         long steps = RoundUp(Math.Min(k, StepBlock), 4), columns = RoundUp(Math.Min(n, ColumnBlock), 32);
-        return (steps * columns) + (RowBlock * (steps + RowPadding)) + MaximumTile;
+        return Math.Max((steps * columns) + (RowBlock * (steps + RowPadding)), ExchangedFloats(n, k)) + MaximumTile;
     }
 
     public static void Multiply(
@@ -58,7 +59,12 @@ internal static unsafe partial class Gemm<L>
             }
             return;
         }
-        long stepBlock = Steps(k);
+        if (Exchanges(m, n, k, bStep))
+        {
+            MultiplyExchanged(m, n, k, a, aRow, aStep, b, bColumn, c, ldc, accumulate, scratch);
+            return;
+        }
+        long stepBlock = Steps(k, StepBlock);
         float* packedB = scratch;
         float* copyA = packedB + (stepBlock * RoundUp(Math.Min(n, ColumnBlock), 32));
         float* edgeC = copyA + (RowBlock * (stepBlock + RowPadding));
@@ -70,11 +76,19 @@ internal static unsafe partial class Gemm<L>
                 long steps = Math.Min(stepBlock, k - firstStep);
                 bool add = accumulate || firstStep > 0;
                 PackB(steps, columns, b + (firstStep * bStep) + (firstColumn * bColumn), bStep, bColumn, packedB);
+                bool lastSteps = firstStep + stepBlock >= k;
+                long nextStep = lastSteps ? 0 : firstStep + stepBlock, nextColumn = lastSteps ? firstColumn + ColumnBlock : firstColumn;
+                bool last = nextColumn >= n;
+                var nextB = last ? default : new NextBlock(
+                    b + (nextStep * bStep) + (nextColumn * bColumn), Math.Min(ColumnBlock, n - nextColumn), Math.Min(stepBlock, k - nextStep), bColumn, bStep);
                 for (long row = 0; row < m; row += RowBlock)
                 {
                     float* rows = a + (row * aRow) + (firstStep * aStep);
                     float* corner = c + (row * ldc) + firstColumn;
-                    MultiplyRows(Math.Min(RowBlock, m - row), columns, steps, rows, aRow, aStep, packedB, corner, ldc, add, copyA, edgeC);
+                    var nextA = row + RowBlock < m
+                        ? new NextBlock(rows + (RowBlock * aRow), Math.Min(RowBlock, m - row - RowBlock), steps, aRow, aStep)
+                        : last ? default : new NextBlock(a + (nextStep * aStep), Math.Min(RowBlock, m), Math.Min(stepBlock, k - nextStep), aRow, aStep);
+                    MultiplyRows(Math.Min(RowBlock, m - row), columns, steps, rows, aRow, aStep, packedB, corner, ldc, add, copyA, edgeC, nextA, ref nextB);
                 }
             }
         }
@@ -83,7 +97,7 @@ internal static unsafe partial class Gemm<L>
     /// <summary>At most <see cref="RowBlock"/> rows against a block of B.</summary>
     private static void MultiplyRows(
         long rows, long columns, long steps, float* a, long aRow, long aStep, float* packedB, float* c, long ldc, bool accumulate,
-        float* copyA, float* edgeC)
+        float* copyA, float* edgeC, NextBlock nextA, ref NextBlock nextB)
     {
         bool aliased = aStep == 1 && aRow % AliasingStride == 0 && columns >= ColumnsToCopyA && steps >= StepsToCopyA;
         if (aliased || rows % TileRows != 0)
@@ -101,9 +115,13 @@ internal static unsafe partial class Gemm<L>
                 long height = Math.Min(TileRows, rows - row);
                 float* tile = a + (row * aRow);
                 float* corner = c + (row * ldc) + column;
+                if (accumulate)
+                {
+                    AskCorner(row + TileRows < rows ? corner + (TileRows * ldc) : c + column + TileColumns, ldc);
+                }
                 if (height == TileRows && (width == TileColumns || width == 16))
                 {
-                    Tile(height, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, wide: width > 16);
+                    Tile(height, steps, tile, aRow, aStep, panel, corner, ldc, accumulate, width > 16, nextA.IsDone ? nextB.Take(steps) : nextA.Take(steps));
                 }
                 else
                 {
@@ -113,10 +131,10 @@ internal static unsafe partial class Gemm<L>
         }
     }
 
-    /// <summary>k cut into equal blocks of at most <see cref="StepBlock"/>, so that no short block remains.</summary>
-    private static long Steps(long k)
+    /// <summary>k cut into equal blocks of at most so many steps, so that no short block remains.</summary>
+    private static long Steps(long k, long most)
     {
-        long blocks = Math.Max((k + StepBlock - 1) / StepBlock, 1);
+        long blocks = Math.Max((k + most - 1) / most, 1);
         return RoundUp((k + blocks - 1) / blocks, 4);
     }
 
@@ -130,26 +148,26 @@ internal static unsafe partial class Gemm<L>
         {
             CopyCorner(height, width, c, ldc, edgeC, edgeColumns);
         }
-        Tile(height, steps, a, aRow, aStep, panel, edgeC, edgeColumns, accumulate, wide);
+        Tile(height, steps, a, aRow, aStep, panel, edgeC, edgeColumns, accumulate, wide, default);
         CopyCorner(height, width, edgeC, edgeColumns, c, ldc);
     }
 
     /// <summary>At least <paramref name="height"/> rows of one panel; the register tile is the lowest that has them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)] // without a loop it would start unoptimised
     private static void Tile(
-        long height, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide)
+        long height, long steps, float* a, long aRow, long aStep, float* panel, float* c, long ldc, bool accumulate, bool wide, in Ahead ahead)
     {
         if (L.Width != SimdWidth.Bits512)
         {
-            Tile6x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+            Tile6x1(steps, a, aRow, aStep, panel, c, ldc, accumulate, ahead);
         }
         else if (!wide)
         {
-            Tile12x1(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+            Tile12x1(steps, a, aRow, aStep, panel, c, ldc, accumulate, ahead);
         }
         else if (height > 8)
         {
-            Tile12x2(steps, a, aRow, aStep, panel, c, ldc, accumulate);
+            Tile12x2(steps, a, aRow, aStep, panel, c, ldc, accumulate, ahead);
         }
         else
         {
@@ -158,6 +176,54 @@ internal static unsafe partial class Gemm<L>
             {
                 Tile4x2(steps, a + (4 * aRow), aRow, aStep, panel, c + (4 * ldc), ldc, accumulate);
             }
+        }
+    }
+
+    /// <summary>The corner that the next tile adds to.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AskCorner(float* c, long ldc)
+    {
+        if (Sse.IsSupported)
+        {
+            for (long i = 0; i < TileRows; i++, c += ldc)
+            {
+                Sse.Prefetch0(c);
+                Sse.Prefetch0(c + 16);
+            }
+        }
+    }
+
+    /// <summary>A block of an operand that is read after this one: tiles ask for it line by line while they multiply, so that it is found in a cache.</summary>
+    private struct NextBlock
+    {
+        private readonly float* _source;
+        private readonly long _lines, _stride, _width;
+        private long _line, _at;
+
+        /// <summary>Outer x inner elements; one of the strides is 1.</summary>
+        public NextBlock(float* source, long outer, long inner, long outerStride, long innerStride)
+        {
+            (_lines, _stride, _width) = innerStride == 1 ? (outer, outerStride, inner) : (inner, innerStride, outer);
+            _source = source;
+        }
+
+        public readonly bool IsDone => _at >= _width;
+
+        /// <summary>What a tile of so many steps asks for.</summary>
+        public Ahead Take(long steps)
+        {
+            if (IsDone)
+            {
+                return default;
+            }
+            var ahead = new Ahead(_source + (_line * _stride) + _at, Line, _stride);
+            _line += (steps + Line - 1) / Line;
+            if (_line >= _lines)
+            {
+                _line = 0;
+                _at += GroupLines * Line;
+            }
+            return ahead;
         }
     }
 

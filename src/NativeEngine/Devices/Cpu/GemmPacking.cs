@@ -12,7 +12,7 @@ internal static unsafe partial class Gemm<L>
     private const long Line = 16;
 
     /// <summary>Floats that a line is asked for ahead of its use.</summary>
-    private const long Ahead = 64;
+    private const long PackAhead = 64;
 
     /// <summary>Panels of TileColumns columns, step by step; the last panel is 16 wide when 16 columns suffice, and padded with zeros.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -102,10 +102,10 @@ internal static unsafe partial class Gemm<L>
                 float* line = source + (j * lineStride);
                 if (Sse.IsSupported)
                 {
-                    Sse.Prefetch0(line + first + Ahead);
-                    Sse.Prefetch0(line + lineStride + first + Ahead);
-                    Sse.Prefetch0(line + (2 * lineStride) + first + Ahead);
-                    Sse.Prefetch0(line + (3 * lineStride) + first + Ahead);
+                    Sse.Prefetch0(line + first + PackAhead);
+                    Sse.Prefetch0(line + lineStride + first + PackAhead);
+                    Sse.Prefetch0(line + (2 * lineStride) + first + PackAhead);
+                    Sse.Prefetch0(line + (3 * lineStride) + first + PackAhead);
                 }
                 for (long p = first; p < last; p += 4)
                 {
