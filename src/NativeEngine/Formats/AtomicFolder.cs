@@ -51,9 +51,7 @@ public static class AtomicFolder
             throw e switch
             {
                 IOException io when WriteErrors.IsDiskFull(io) => WriteErrors.Translate(path, 0, e),
-                // A file is told by the name it would have had.
-                EngineException engine when engine.Message.Contains(temporary, StringComparison.Ordinal) =>
-                    new EngineException(engine.Kind, engine.Message.Replace(temporary, path, StringComparison.Ordinal), engine.Hint, engine),
+                EngineException engine when engine.Message.Contains(temporary, StringComparison.Ordinal) => Renamed(engine, temporary, path),
                 _ => Same(e),
             };
         }
@@ -62,6 +60,10 @@ public static class AtomicFolder
             Seal(temporary, checksums, cancellation);
             MoveIntoPlace(temporary, target, replace);
             LibC.FsyncFolder(parent);
+        }
+        catch (EngineException e) when (e.Message.Contains(temporary, StringComparison.Ordinal))
+        {
+            throw Renamed(e, temporary, path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -113,6 +115,19 @@ public static class AtomicFolder
             return $"{folder}: cannot be read: {e.Message}";
         }
     }
+
+    /// <summary>Deletes a folder that was published; it loses its name first, so that nobody finds half of it. Errors: what the system says.</summary>
+    public static void Delete(string path)
+    {
+        string aside = CreateBeside(path);
+        Directory.Delete(aside);
+        Directory.Move(path, aside);
+        TemporaryName.DeleteQuietly(aside);
+    }
+
+    // A file is told by the name it would have had.
+    private static EngineException Renamed(EngineException e, string temporary, string path) =>
+        new(e.Kind, e.Message.Replace(temporary, path, StringComparison.Ordinal), e.Hint, e);
 
     // With the stack it was thrown with.
     private static Exception Same(Exception e)

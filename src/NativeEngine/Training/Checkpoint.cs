@@ -107,7 +107,7 @@ public static class Checkpoint
         {
             if (step > stepsDone || ++seen > keep)
             {
-                Directory.Delete(folder, recursive: true);
+                AtomicFolder.Delete(folder);
             }
         }
         TemporaryName.DeleteLeftovers(output);

@@ -32,7 +32,6 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
         ["no /dev/shm"] = ("""unshare -m sh -c 'mount -t tmpfs -o ro,size=4k none /dev/shm || { echo skipped; exit 99; }; exec "$@"' "$0" "$@" """, [0]),
         ["no temporary folder"] = ("""TMPDIR=/nowhere/at-all exec "$@" """, [0]),
         ["not root"] = ("""[ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || { echo skipped; exit 99; }; exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@" """, [2, 3]),
-        ["little address space"] = ("""ulimit -v 1500000; exec "$@" """, [0, 4]),
         ["few files"] = ("""ulimit -n 100; exec "$@" """, [0]),
     };
 
