@@ -93,7 +93,7 @@ KERNEL(attention_check)(
 }
 
 // Grid: slots of query tiles, heads, blocks of 128 output columns.
-KERNEL(attention)(
+KERNEL_OF_TWO(attention)(
     BUF(const float, q), BUF(const float, k), BUF(const float, v), BUF(const int, query_offsets), BUF(const int, key_offsets), BUF(float, output),
     BUF(float, log_sum_exp), int sequences, int heads, int heads_per_key, int h, float scale, int aligned, i64 query_rows, i64 key_rows)
 {
@@ -164,6 +164,8 @@ KERNEL(attention)(
         if (column == 0 && t < queries) log_sum_exp[(begin + first_query + t) * heads + head] = shifts[t] + log_f32(sum);
     }
     BARRIER();
+    FORGET(tx);
+    FORGET(ty);
     UNROLL for (int i = 0; i < 4; i++) {
         i64 r = 4 * ty + i;
         if (r < queries) {
@@ -192,7 +194,7 @@ KERNEL(attention_inner)(BUF(const float, doutput), BUF(const float, output), BUF
 
 // dV = P^T dO and dK = dS^T Q of 64 keys and 64 columns: the query heads of a key-value head and their queries in ascending order. Grid: slots of key
 // tiles, key-value heads, blocks of 64 columns. Needs equal query and key offsets.
-KERNEL(attention_backward_keys)(
+KERNEL_OF_TWO(attention_backward_keys)(
     BUF(const float, doutput), BUF(const float, q), BUF(const float, k), BUF(const float, v), BUF(const float, log_sum_exp), BUF(const float, inner),
     BUF(const int, offsets), BUF(float, dk), BUF(float, dv), int sequences, int heads, int heads_per_key, int h, float scale, int values_only,
     int aligned, i64 rows)
@@ -242,6 +244,8 @@ KERNEL(attention_backward_keys)(
             }
         }
     }
+    FORGET(tx);
+    FORGET(ty);
     UNROLL for (int i = 0; i < 4; i++) {
         if (first_key + 4 * ty + i < length) {
             UNROLL for (int j = 0; j < 4; j++) {
@@ -256,7 +260,7 @@ KERNEL(attention_backward_keys)(
 }
 
 // dQ = dS K of 64 queries and 64 columns, keys in ascending order. Grid: slots of query tiles, heads, blocks of 64 columns.
-KERNEL(attention_backward_queries)(
+KERNEL_OF_TWO(attention_backward_queries)(
     BUF(const float, doutput), BUF(const float, q), BUF(const float, k), BUF(const float, v), BUF(const float, log_sum_exp), BUF(const float, inner),
     BUF(const int, offsets), BUF(float, dq), int sequences, int heads, int heads_per_key, int h, float scale, int aligned, i64 rows)
 {
@@ -298,6 +302,8 @@ KERNEL(attention_backward_queries)(
         store_tile(ps, p);
         weighted_rows(ps, k + key_at, key_row, length - key, column, h, aligned, as, sum);
     }
+    FORGET(tx);
+    FORGET(ty);
     UNROLL for (int i = 0; i < 4; i++) {
         if (4 * ty + i < queries) {
             UNROLL for (int j = 0; j < 4; j++) {

@@ -87,6 +87,7 @@ KERNEL(row_sums)(BUF(const float, x), BUF(double, firsts), BUF(double, seconds),
         PAIR_STORE(bs, fb) \
         BARRIER(); \
         if (k0 + 16 < h) { \
+            FORGET(t); \
             fa = fetch4(a, row0 + (t >> 2), k0 + 16 + 4 * (t & 3), m, h, h, aligned); \
             fb = fetch4(b, column0 + (t >> 2), k0 + 16 + 4 * (t & 3), p, h, h, aligned); \
         } \
@@ -103,6 +104,8 @@ KERNEL(row_sums)(BUF(const float, x), BUF(double, firsts), BUF(double, seconds),
 // FINISH makes value from sum = total[..] of rows r and q. The largest of a group goes to largest[0] as the bits of a non-negative float.
 #define PAIR_FINISH(FINISH) \
     u32 mine = 0; \
+    FORGET(tx); \
+    FORGET(ty); \
     UNROLL for (int i = 0; i < 4; i++) { \
         UNROLL for (int j = 0; j < 4; j++) { \
             i64 r = row0 + 4 * ty + i, q = column0 + 4 * tx + j; \

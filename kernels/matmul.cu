@@ -78,6 +78,7 @@ DEVICE void matmul_tile(
         }
         BARRIER();
         if (k0 + 16 < k) {
+            FORGET(t);
             UNROLL for (int u = 0; u < loads; u++) {
                 if (loader) {
                     x[u] = matmul_fetch(a, row0, k0 + 16, m, k, a_row, a_k, t + THREADS * u, a_aligned, T);
@@ -93,6 +94,8 @@ DEVICE void matmul_tile(
             for (int s = 0; s < (int)(k - k0); s++) matmul_step(as + s * ld, bs + s * ld, tx, ty, acc, T);
         }
     }
+    FORGET(tx);
+    FORGET(ty);
     UNROLL for (int i = 0; i < T; i++) {
         UNROLL for (int j = 0; j < T; j++) {
             i64 r = row0 + matmul_place(ty, i, T), q = column0 + matmul_place(tx, j, T);
@@ -128,7 +131,7 @@ KERNEL(matmul_64)(
     MATMUL_BODY(4)
 }
 
-KERNEL(matmul_128)(
+KERNEL_OF_TWO(matmul_128)(
     BUF(const float, a), i64 a_row, i64 a_k, BUF(const float, b), i64 b_column, i64 b_k, BUF(float, c), i64 m, i64 n, i64 k, int accumulate,
     int a_aligned, int b_aligned)
 {

@@ -1,5 +1,6 @@
 // Lists of the nearest examples, kept up while blocks of distances pass. A group keeps one list; candidates that would enter are gathered 256 at a
-// time and merged by rank: a key is (ordered bits of the distance, example), so every order of merging gives the same list.
+// time and merged by rank: a key is (ordered bits of the distance, example), so every order of merging gives the same list. By columns the threads
+// of a group read one word in each of 256 rows; the groups beside it read the rest of the same sectors, which the second-level cache still holds.
 
 DEVICE u64 nearest_key(float distance, int example)
 {

@@ -13,6 +13,8 @@
   #pragma OPENCL FP_CONTRACT OFF
   #pragma OPENCL EXTENSION cl_khr_fp64 : enable
   #define KERNEL(name) __kernel __attribute__((reqd_work_group_size(THREADS, 1, 1))) void name
+  #define KERNEL_OF_TWO(name) KERNEL(name)
+  #define FORGET(x)
   #define DEVICE static inline
   #define GLOBAL __global
   #define SHARED __local __attribute__((aligned(16)))
@@ -68,7 +70,7 @@
     #define __global__ __attribute__((global))
     #define __device__ __attribute__((device))
     #define __shared__ __attribute__((shared))
-    #define __launch_bounds__(n) __attribute__((launch_bounds(n)))
+    #define __launch_bounds__(...) __attribute__((launch_bounds(__VA_ARGS__)))
     #define LID() ((int)__nvvm_read_ptx_sreg_tid_x())
     #define GRP(d) ((int)((d) == 0 ? __nvvm_read_ptx_sreg_ctaid_x() : (d) == 1 ? __nvvm_read_ptx_sreg_ctaid_y() : __nvvm_read_ptx_sreg_ctaid_z()))
     #define NGRP(d) ((int)((d) == 0 ? __nvvm_read_ptx_sreg_nctaid_x() : (d) == 1 ? __nvvm_read_ptx_sreg_nctaid_y() : __nvvm_read_ptx_sreg_nctaid_z()))
@@ -88,6 +90,10 @@
     #define SHARED_ADDRESS(p) ((u32)(u64)(__attribute__((address_space(3))) void*)(p))
   #endif
   #define KERNEL(name) extern "C" __global__ __launch_bounds__(THREADS) void name
+  // At most 128 registers a thread, so that two groups share a multiprocessor and one computes while the other waits.
+  #define KERNEL_OF_TWO(name) extern "C" __global__ __launch_bounds__(THREADS, 2) void name
+  // What depends on x is computed again from here on, in place of being kept in registers across a loop.
+  #define FORGET(x) asm volatile("" : "+r"(x))
   #define DEVICE static inline __device__ __attribute__((always_inline))
   #define SHARED __shared__ __attribute__((aligned(16)))
 #endif

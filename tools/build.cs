@@ -47,7 +47,7 @@ static int Test()
     }
 }
 
-// Kills processes of every verb that writes: N over all of them in the middle of a change on disk or at a random moment, N of train and N of ablate on a shared cache besides;
+// Kills processes of every verb that writes: N over all of them in the middle of a change on disk or at a random moment, N of train, of ablate and of its cache besides;
 // what they end with is compared with undisturbed runs.
 static int Kills(string count) => Sweep("FullyQualifiedName~KilledAtAnyMoment", ("NENGINE_TEST_KILLS", count));
 

@@ -1,7 +1,8 @@
 // Data ablation on a real mixture, from the data to the tables in one command; started again it goes on:
 //   dotnet run benchmarks/studies/ablation_mathmix.cs -- --train T.jsonl --eval E.jsonl
 // Writes report.md, report.json, confirmed.csv, ranking.csv, results.json and results.md into benchmarks/studies/ablation-mathmix (--output), keeps models and losses in
-// artifacts/ablation-mathmix (--work). --threads N; --until train stops after the trainings; --tables only writes the tables of what is done.
+// artifacts/ablation-mathmix (--work). --threads N. Every verb's time and trainings are kept in WORK/log.json, so that the tables say what a run that was
+// stopped and started again did in all.
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -30,56 +31,51 @@ foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulle
     string text = File.ReadAllText(Path.Combine(root, "benchmarks/studies/ablation-mathmix", name + ".yaml"));
     File.WriteAllText(Path.Combine(work, name + ".yaml"), text.Replace(" TRAIN", " " + Path.GetFullPath(train)).Replace(" EVAL", " " + Path.GetFullPath(eval)));
 }
-string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache");
-string plan = Ablate("plan", "study", study);
-bool tables = args.Contains("--tables");
-if (!tables)
+string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache"), logFile = Path.Combine(work, "log.json");
+var log = File.Exists(logFile) ? JsonNode.Parse(File.ReadAllText(logFile))!.AsArray() : [];
+string plan = Ablate("plan", "study");
+foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
 {
-    Ablate("train", "study", study);
-    if (Option("--until") == "train")
+    bool timed = name is "exhaustive" or "race";
+    if (!timed)
     {
-        return 0;
+        Ablate("train", name);
     }
-    Ablate("rank", "study", study);
-    Ablate("confirm", "study", study);
-    Ablate("report", "study", study);
-}
-double Timed(string name)
-{
-    // What was computed before would not be timed again: losses start empty unless the time is known.
-    string seconds = Path.Combine(work, name + ".seconds"), folder = Path.Combine(work, name);
-    if (!File.Exists(seconds))
+    else if (!Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
     {
-        if (Directory.Exists(folder))
+        // Losses that a run which was stopped had found would not be timed again.
+        Directory.Delete(Path.Combine(work, name), recursive: true);
+    }
+    if (!timed || !Done("rank", name))
+    {
+        Ablate("rank", name);
+    }
+    if (!timed)
+    {
+        Ablate("confirm", name);
+    }
+    if (name == "study")
+    {
+        Ablate("report", name);
+        foreach (string file in new[] { "report.md", "confirmed.csv", "ranking.csv" })
         {
-            Directory.Delete(folder, recursive: true);
+            File.Copy(Path.Combine(study, file), Path.Combine(output, file), overwrite: true);
         }
-        var clock = Stopwatch.StartNew();
-        Ablate("rank", name, folder);
-        File.WriteAllText(seconds, clock.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture));
     }
-    return double.Parse(File.ReadAllText(seconds), CultureInfo.InvariantCulture);
-}
-
-double exhaustiveSeconds = Timed("exhaustive"), raceSeconds = Timed("race");
-foreach (string name in new[] { "report.md", "confirmed.csv", "ranking.csv" })
-{
-    File.Copy(Path.Combine(study, name), Path.Combine(output, name), overwrite: true);
-}
-WriteResults();
-foreach (string name in tables ? [] : new[] { "aligned", "pulled" })
-{
-    Ablate("train", name, Path.Combine(work, name));
-    Ablate("rank", name, Path.Combine(work, name));
-    Ablate("confirm", name, Path.Combine(work, name));
+    // The tables of what is done so far.
     WriteResults();
 }
 return 0;
 
-string Ablate(string verb, string file, string folder)
+bool Done(string verb, string file) => log.Any(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file);
+
+double Seconds(string verb, string file, string kind) => log.Where(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file).Sum(entry => (double)entry![kind]!);
+
+string Ablate(string verb, string file)
 {
     Console.Error.WriteLine($"ablate {verb} {file}.yaml");
-    string[] arguments = ["ablate", verb, Path.Combine(work, file + ".yaml"), "--output", folder, "--cache", cache, "--threads", threads, "--json"];
+    string[] arguments = ["ablate", verb, Path.Combine(work, file + ".yaml"), "--output", Path.Combine(work, file), "--cache", cache, "--threads", threads, "--json"];
+    var clock = Stopwatch.StartNew();
     using var process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardOutput = true })!;
     string answer = process.StandardOutput.ReadToEnd();
     process.WaitForExit();
@@ -88,6 +84,16 @@ string Ablate(string verb, string file, string folder)
         Console.Error.WriteLine($"{string.Join(' ', arguments)}\nended with {process.ExitCode}: {answer}");
         Environment.Exit(process.ExitCode);
     }
+    var said = JsonNode.Parse(answer)!;
+    log.Add(new JsonObject
+    {
+        ["verb"] = verb,
+        ["study"] = file,
+        ["seconds"] = clock.Elapsed.TotalSeconds,
+        ["processor_seconds"] = (double?)said["processor_seconds"] ?? 0,
+        ["trained"] = (int?)said["trained"] ?? 0,
+    });
+    File.WriteAllText(logFile, log.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
     return answer;
 }
 
@@ -95,8 +101,7 @@ void WriteResults()
 {
     var cost = JsonNode.Parse(plan)!;
     var confirm = JsonNode.Parse(File.ReadAllText(Path.Combine(study, "confirm.json")))!;
-    var rank = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "exhaustive", "rank.json")))!;
-    var raced = JsonNode.Parse(File.ReadAllText(Path.Combine(work, "race", "rank.json")))!;
+    var (rank, raced) = (Read("exhaustive", "rank.json"), Read("race", "rank.json"));
     string[] domains = [.. confirm["domains"]!.AsArray().Select(d => (string)d!)];
     int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
     double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
@@ -119,8 +124,6 @@ void WriteResults()
     var table = new JsonArray();
     var standIns = confirm["stand_ins"]!.AsArray()
         .Select(s => (Name: (string)s!["stand_in"]! + ((bool)s["baseline"]! ? " (baseline)" : ""), Losses: (double[][])[.. s["losses"]!.AsArray().Select(m => Numbers(m!))])).ToList();
-    double[][] Mean(params string[] names) => [.. truth.Select((t, i) => (double[])[.. t.Select((_, d) => names.Average(n => standIns.First(s => s.Name == n).Losses[i][d]))])];
-    standIns.Add(("mean of average, ensemble and level k^0.5 (chosen afterwards)", Mean("average", "ensemble", "average at level k^0.5")));
     foreach (var (name, losses) in standIns)
     {
         var row = new JsonObject { ["stand_in"] = name };
@@ -138,49 +141,72 @@ void WriteResults()
     }
     results["correlations"] = table;
     text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | score off by |").AppendLine("|---|---|---|---|");
-    foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") }
-        .Where(f => File.Exists(Path.Combine(work, f.Item2, "confirm.json"))))
+    var closer = new JsonArray();
+    foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
     {
-        var standIn = JsonNode.Parse(File.ReadAllText(Path.Combine(work, file, "confirm.json")))!["stand_ins"]![0]!;
-        text.AppendLine(string.Create(CultureInfo.InvariantCulture,
-            $"| {name} | {(double)standIn["mean_pearson"]!:0.000} | {(double)standIn["mean_spearman"]!:0.000} | {(double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!:0.000} |"));
+        if (Read(file, "confirm.json") is not { } answer)
+        {
+            continue;
+        }
+        var standIn = answer["stand_ins"]![0]!;
+        var (pearson, spearman, off) = ((double)standIn["mean_pearson"]!, (double)standIn["mean_spearman"]!, (double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!);
+        closer.Add(new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
+        text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {pearson:0.000} | {spearman:0.000} | {off:0.000} |"));
     }
+    results["closer_stand_ins"] = closer;
     var agreement = confirm["stand_ins"]![0]!["agreement"]!.AsArray();
     double covered = agreement.Take(domains.Length).Average(a => Number(a!["prediction_coverage"])), conformal = agreement.Take(domains.Length).Average(a => Number(a!["conformal_coverage"]));
     (results["prediction_coverage"], results["conformal_coverage"]) = (covered, conformal);
     double budgets = sizes.Sum(), n = (double)cost["units"]!;
     results["saving_all_pairs"] = n - 1;
-    results["candidates_per_minute"] = (double)raced["candidates"]! / raceSeconds * 60;
+    double raceSeconds = Seconds("rank", "race", "seconds"), raceWork = Seconds("rank", "race", "processor_seconds");
+    if (raced is not null)
+    {
+        results["candidates_per_minute"] = (double)raced["candidates"]! / raceSeconds * 60;
+        results["candidates_per_core_minute"] = (double)raced["candidates"]! / raceWork * 60;
+    }
+    results["trained_by_this_run"] = log.Sum(entry => (int)entry!["trained"]!);
+    results["hours"] = log.Sum(entry => (double)entry!["seconds"]!) / 3600;
     text.AppendLine().AppendLine("| figure | |").AppendLine("|---|---|");
     Line($"stated 90 % prediction intervals cover, mean over domains (line fitted without the mixture)", $"{100 * covered:0} % (conformal {100 * conformal:0} %)");
     Line($"training steps for all pairs: naive / modular", $"{n * (n - 1):0} / {n:0} unit budgets = {n - 1:0}x");
     Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
     Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
-    var all = rank["mixtures"]!.AsArray();
     // What a search found bears its name, also when it is one of the candidates.
-    var pairs = all.Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
-    Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({exhaustiveSeconds:0} s with the searches)");
-    foreach (var search in rank["searches"]!.AsArray())
+    var pairs = Pairs(rank);
+    if (rank is not null)
     {
-        Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
+        Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
+        foreach (var search in rank["searches"]!.AsArray())
+        {
+            Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
+        }
+        if (rank["descent"] is { } descent)
+        {
+            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
+        }
     }
-    if (rank["descent"] is { } descent)
+    if (raced is not null)
     {
-        Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
+        var racedPairs = Pairs(raced);
+        Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading left out: {(double)raced["candidates"]! / raceWork * 60:N0} a minute of one core");
+        Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
+        if (racedPairs.Count > 0 && pairs.Count > 0)
+        {
+            Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
+        }
     }
-    var racedPairs = raced["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2).ToList();
-    Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s, start and reading included: {(double)raced["candidates"]! / raceSeconds * 60:N0} a minute");
-    Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
-    if (racedPairs.Count > 0)
-    {
-        Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
-    }
+    Line($"this run, from an empty folder", $"{log.Sum(entry => (int)entry!["trained"]!)} models trained, {log.Sum(entry => (double)entry!["seconds"]!) / 60:0} minutes");
     text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
     File.WriteAllText(Path.Combine(output, "results.md"), text.ToString());
     File.WriteAllText(Path.Combine(output, "results.json"), results.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
 
     void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
 }
+
+JsonNode? Read(string name, string file) => Path.Combine(work, name, file) is var path && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) : null;
+
+static List<JsonNode?> Pairs(JsonNode? ranking) => ranking is null ? [] : [.. ranking["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2)];
 
 string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 

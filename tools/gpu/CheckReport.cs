@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using NativeEngine.Devices.Gpu;
@@ -28,6 +29,13 @@ internal sealed class CheckReport(GpuInfo info)
         return string.Concat(name.Select(c => char.IsLetterOrDigit(c) || c is '-' or '.' ? c : '-')).Trim('-');
     }
 
+    /// <summary>A rate with the prefix that suits it: 4.1 TB/s, 233 GB/s.</summary>
+    public static string Quantity(double perSecond, string unit)
+    {
+        var (scale, prefix) = perSecond switch { >= 1e12 => (1e12, "T"), >= 1e9 => (1e9, "G"), _ => (1e6, "M") };
+        return string.Create(CultureInfo.InvariantCulture, $"{perSecond / scale:G3} {prefix}{unit}");
+    }
+
     public void Say(string text) => Console.WriteLine(text);
 
     /// <summary>A fact of the card: a roof.</summary>
@@ -44,8 +52,10 @@ internal sealed class CheckReport(GpuInfo info)
         Say($"{(passed switch { true => "ok     ", false => "FAILED ", _ => "skipped" })} {section}: {what}: {detail}");
     }
 
-    public void Add(RateLine rate)
+    /// <summary>A rate; of small sizes it is not judged.</summary>
+    public void Add(RateLine rate, CheckOptions options)
     {
+        rate = options.Quick ? rate with { Verdict = "not judged" } : rate;
         _rates.Add(rate);
         Say(FormattableString.Invariant($"{rate.What} {rate.Size}: {rate.Seconds * 1e3:0.000} ms, {rate.Rate}, {rate.Share}; PyTorch {rate.PyTorch}; goal {rate.Goal}: {rate.Verdict}"));
     }
@@ -66,7 +76,7 @@ internal sealed class CheckReport(GpuInfo info)
     private string Page(CheckOptions options)
     {
         var page = new StringBuilder();
-        page.Append($"# {info.Description}\n\n`tools/gpu/check --device {options.Device}{(options.Quick ? " --quick" : "")}`, {DateTime.UtcNow:yyyy-MM-dd}.");
+        page.Append($"# {info.Description}\n\n`check --device {options.Device}{(options.Quick ? " --quick" : "")}`, {DateTime.UtcNow:yyyy-MM-dd}.");
         page.Append(options.Quick ? " Small sizes: the figures say nothing about the card.\n\n" : "\n\n");
         _facts.ForEach(fact => page.Append($"- {fact}\n"));
         page.Append("\n| | size | time | rate | share of the roof | PyTorch | goal | |\n|---|---|---|---|---|---|---|---|\n");

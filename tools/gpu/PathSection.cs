@@ -31,7 +31,7 @@ internal static class PathSection
         public void Run()
         {
             Select();
-            JsonlWriter.Write(File("few.jsonl"), MixtureSynthesizer.Generate(24, 5, SynthesisSplit.Train));
+            CheckData.Few(folder);
             string? here = Train("cpu", "here"), there = Train(device, "there"), again = Train(device, "again");
             Same("training: weights of the device and of the CPU", here, there, "model.safetensors");
             Same("training: two runs on the device", there, again, "model.safetensors");
@@ -66,15 +66,14 @@ internal static class PathSection
             }
         }
 
-        // The built-in mixture is evaluated on hundreds of examples: too long for a device that is slow on purpose.
-        private string[] Data => quick ? [File("few.jsonl"), "--eval-data", File("few.jsonl")] : ["builtin"];
+        private string[] Data => quick ? [File("few.jsonl"), "--eval-data", File("few.jsonl"), "--seq-len", "48"] : ["builtin"];
 
         private string? Train(string where, string name, int seed = 1) => Output(
             where, name, ["train", "--model", quick ? "preset:0.2m" : "preset:1m", "--data", .. Data, "--steps", quick ? "2" : "20", "--pool", quick ? "8" : "128", "--batch", quick ? "4" : "64", "--seed", $"{seed}"]);
 
         private void Generate(string model)
         {
-            string[] line = ["generate", "--model", model, "--prompt", "What is", "--max-tokens", "16"];
+            string[] line = ["generate", "--model", model, "--prompt", "What is", "--max-tokens", quick ? "4" : "16"];
             string? here = Json("cpu", line)?.GetProperty("text").GetString(), there = Json(device, line)?.GetProperty("text").GetString();
             report.Add(Section, "generation: text of the device and of the CPU", here is not null && here == there, here == there ? "the same" : $"'{there}' against '{here}'");
         }

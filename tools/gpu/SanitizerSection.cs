@@ -15,7 +15,7 @@ internal static class SanitizerSection
             }
             var (code, output, error) = Programs.Run(
                 sanitizer, "--tool", tool, "--error-exitcode", "9", Environment.ProcessPath!, "--device", device, "--quick", "--only", "kernels");
-            string last = (output + error).Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault(l => l.Contains("ERROR SUMMARY", StringComparison.Ordinal)) ?? $"exit code {code}";
+            string last = (output + error).Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault(l => l.Contains("SUMMARY", StringComparison.Ordinal)) ?? $"exit code {code}";
             report.Add("compute-sanitizer", tool, code == 0, last.Trim());
         }
     }

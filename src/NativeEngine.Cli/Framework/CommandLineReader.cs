@@ -18,7 +18,7 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
     public ParseResult Read(IReadOnlyList<string> args)
     {
         var line = Parse(args);
-        ThrowIfUnmatched(line);
+        ThrowIfUnmatched(line, args);
         if (line.CommandResult.Command is not Verb)
         {
             throw MissingVerb(line.CommandResult.Command);
@@ -64,13 +64,17 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         return extended;
     }
 
-    private static void ThrowIfUnmatched(ParseResult line)
+    private static void ThrowIfUnmatched(ParseResult line, IReadOnlyList<string> args)
     {
-        if (line.UnmatchedTokens is not [_, ..] unmatched)
+        var command = line.CommandResult.Command;
+        // To the parser a misspelt option is an argument like any other where the verb takes arguments.
+        var options = args.TakeWhile(word => word != "--").Where(word => word.StartsWith("--", StringComparison.Ordinal));
+        var misspelt = line.CommandResult.Children.OfType<ArgumentResult>().SelectMany(result => result.Tokens).Select(token => token.Value).Intersect(options);
+        List<string> unmatched = [.. misspelt, .. line.UnmatchedTokens];
+        if (unmatched.Count == 0)
         {
             return;
         }
-        var command = line.CommandResult.Command;
         string word = unmatched.FirstOrDefault(token => token.StartsWith("--", StringComparison.Ordinal)) ?? unmatched[0];
         if (command.Subcommands.Count > 0 && !unmatched[0].StartsWith('-'))
         {

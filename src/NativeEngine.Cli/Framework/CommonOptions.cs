@@ -10,6 +10,8 @@ internal sealed class CommonOptions
 
     public Option<string> Device { get; } =
         Opt.Text("--device", "auto|cpu|cuda[:i]|opencl[:p.d]", "Where to compute; only auto may choose, and it says what it chose.", "auto");
+    public Option<string> MatMul { get; } =
+        Opt.Choice("--matmul", "What matrix products multiply. bf16: on the tensor cores of a named CUDA device, faster, and without the CPU's bits.", "float32", "bf16");
     public Option<int?> Threads { get; } =
         Opt.MaybeNumber<int>("--threads", "N", "CPU threads; else SLURM_CPUS_PER_TASK, OMP_NUM_THREADS, the cgroup's quota, all processors.", min: 1, max: 4096);
     public Option<ulong> Seed { get; } = Opt.Number("--seed", "N", "Seed of every random decision.", DefaultSeed);
@@ -36,7 +38,7 @@ internal sealed class CommonOptions
 
     public CommonOptions()
     {
-        All = [Device, Threads, Seed, MaxMemory, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
+        All = [Device, MatMul, Threads, Seed, MaxMemory, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
         foreach (var option in All)
         {
             option.Recursive = true;

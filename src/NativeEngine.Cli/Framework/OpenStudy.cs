@@ -1,5 +1,8 @@
 using System.CommandLine;
 using NativeEngine.Ablation;
+using NativeEngine.Ablation.Ranking;
+using NativeEngine.Devices;
+using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
 
@@ -29,8 +32,12 @@ internal sealed class OpenStudy
     /// <summary>Works the study out; unless <paramref name="write"/> is off, writes or checks plan.json in --output.</summary>
     public static OpenStudy Open(VerbContext context, string file, string? cache, UnitCacheOptions? options = null, bool write = true)
     {
+        if (context.Precision != MatMulPrecision.Float32)
+        {
+            throw new EngineException(ErrorKind.Usage, "a study's cache holds models that every device makes to the bit; --matmul bf16 makes others", "leave --matmul out");
+        }
         string output = OutputFolder.Check(context.NeedOutput(), resume: true);
-        var study = StudyFile.Load(file);
+        var study = StudyFile.Load(file, context.GivenSeed);
         var plan = StudyPlan.Create(study, context.Cancellation);
         foreach (string remark in plan.Remarks)
         {
@@ -45,4 +52,12 @@ internal sealed class OpenStudy
         var opened = new UnitCache(cache ?? study.Cache ?? Path.Combine(output, "cache"), options, create: write) { OnDamage = context.Talk.Warn };
         return new OpenStudy(plan, jobs, opened, output);
     }
+
+    /// <summary>Mixtures that are scored at a time: on the CPU as many as there are threads and memory for.</summary>
+    public int Lanes(VerbContext context, RankSettings settings) =>
+        context.IsOnGpu ? 1 : StudyStandIns.LaneCount(Plan, settings, context.Threads.Count, context.MaxMemory);
+
+    /// <summary>The study's models, documents and stand-ins, for the caller to dispose of.</summary>
+    public StudyStandIns StandIns(VerbContext context, StudyModels models, RankSettings settings, Device device) =>
+        new(Plan, models, settings, device, Path.Combine(Output, "losses"), context.Threads.Count, Lanes(context, settings), context.Cancellation);
 }

@@ -24,7 +24,7 @@ internal sealed class VerbContext
         {
             throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{DeviceName}'", "nengine doctor shows the devices");
         }
-        _device = new DeviceChoice(DeviceName);
+        _device = new DeviceChoice(DeviceName, Precision);
     }
 
     /// <summary>The command line, the program's path first: what run.json and reports say.</summary>
@@ -52,8 +52,14 @@ internal sealed class VerbContext
     /// <summary>--device as given.</summary>
     public string DeviceName => Need(_common.Device);
 
+    /// <summary>--matmul.</summary>
+    public MatMulPrecision Precision => Need(_common.MatMul) == "bf16" ? MatMulPrecision.BFloat16 : MatMulPrecision.Float32;
+
     /// <summary>--seed.</summary>
     public ulong Seed => Need(_common.Seed);
+
+    /// <summary>--seed where it was given, else null.</summary>
+    public ulong? GivenSeed => IsGiven(_common.Seed) ? Seed : null;
 
     /// <summary>--dry-run: check, say what would be done and its peak memory, do nothing.</summary>
     public bool DryRun => Need(_common.DryRun);

@@ -59,12 +59,11 @@ internal sealed class AblateConfirmVerb : Verb
         {
             trained = AblateTrainVerb.Runner(context, study, device, share, progress).TrainMixtures([.. mixtures.Select(m => m.Weights)], 0, context.Cancellation);
         }
-        using var standIns = new StudyStandIns(study.Plan, models, settings, device, Path.Combine(study.Output, "losses"), context.Threads.Count, context.Cancellation);
+        using var standIns = study.StandIns(context, models, settings, device);
         ConfirmResult result;
-        using (var progress = context.Progress("comparing", 0, "mixtures"))
+        using (var progress = new PhaseProgress(context, _ => "mixtures"))
         {
-            result = StudyConfirmation.Run(study.Plan, models, standIns, settings, mixtures, ranked.Finalists, identity,
-                (phase, done, of) => progress.Report(done, () => $"{phase} {done}/{of}"), context.Cancellation);
+            result = StudyConfirmation.Run(study.Plan, models, standIns, settings, mixtures, ranked.Finalists, identity, progress.Report, context.Cancellation);
         }
         string file = Path.Combine(study.Output, ConfirmDocument.Name);
         AtomicFile.WriteAllText(file, ConfirmDocument.Text(result));
@@ -104,28 +103,16 @@ internal sealed class AblateConfirmVerb : Verb
         {
             json.WriteStartObject();
             json.WriteString("stand_in", s.Name);
-            Number(json, "mean_pearson", s.MeanPearson);
-            Number(json, "mean_spearman", s.MeanSpearman);
-            Number(json, "score_pearson", s.Score.Correlation.Pearson);
-            Number(json, "score_spearman", s.Score.Correlation.Spearman);
-            Number(json, "regret_at_1", s.Score.Regret1);
+            json.Number("mean_pearson", s.MeanPearson);
+            json.Number("mean_spearman", s.MeanSpearman);
+            json.Number("score_pearson", s.Score.Correlation.Pearson);
+            json.Number("score_spearman", s.Score.Correlation.Spearman);
+            json.Number("regret_at_1", s.Score.Regret1);
             json.WriteEndObject();
         }
         json.WriteEndArray();
         json.WriteBoolean("additivity_alarm", result.Alarm.Pairs.Count > 0);
         json.WriteString("confirm", file);
-    }
-
-    private static void Number(Utf8JsonWriter json, string name, double value)
-    {
-        if (double.IsFinite(value))
-        {
-            json.WriteNumber(name, value);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
     }
 
     private static string Cell(double value, int width) => (double.IsNaN(value) ? "–" : value.ToString("0.0000", CultureInfo.InvariantCulture)).PadLeft(width);

@@ -26,7 +26,7 @@ internal sealed class AblateRankVerb : Verb
     {
         var study = OpenStudy.Open(context, context.Need(_study), context.Get(_cache), write: !context.DryRun);
         var settings = RankSettings.Read(study.Plan);
-        long peak = StudyStandIns.PeakBytes(study.Plan, settings);
+        long peak = StudyStandIns.PeakBytes(study.Plan, settings, study.Lanes(context, settings));
         if (peak > context.MaxMemory)
         {
             throw new EngineException(ErrorKind.WillNotFit, $"ranking needs about {ByteSize.Format(peak)} and may use {ByteSize.Format(context.MaxMemory)}", "set evaluation.documents lower, evaluation.ensemble: false, or search.descent: false");
@@ -47,14 +47,14 @@ internal sealed class AblateRankVerb : Verb
         }
         var models = StudyModels.Require(study.Plan, study.Cache, study.Jobs, context.Cancellation);
         using var device = context.OpenDevice();
-        using var standIns = new StudyStandIns(study.Plan, models, settings, device, Path.Combine(study.Output, "losses"), context.Threads.Count, context.Cancellation);
+        using var standIns = study.StandIns(context, models, settings, device);
         Remark(context, standIns, settings);
         long start = Stopwatch.GetTimestamp();
+        var before = Environment.CpuUsage.TotalTime;
         RankResult result;
-        using (var progress = context.Progress("ranking", settings.Candidates.Count, "candidates"))
+        using (var progress = new PhaseProgress(context, phase => phase is "racing" ? "tokens" : phase is "descending" ? "steps" : "mixtures"))
         {
-            result = StudyRanking.Run(standIns, models, settings, StudyFolder.Identity(study.Plan, study.Jobs),
-                (phase, done, of) => progress.Report(phase == "scoring candidates" ? done : settings.Candidates.Count, () => of > 0 ? $"{phase} {done}/{of}" : $"{phase} {done}"), context.Cancellation);
+            result = StudyRanking.Run(standIns, models, settings, StudyFolder.Identity(study.Plan, study.Jobs), progress.Report, context.Cancellation);
         }
         string file = Path.Combine(study.Output, RankDocument.Name);
         AtomicFile.WriteAllText(file, RankDocument.Text(result));
@@ -62,9 +62,15 @@ internal sealed class AblateRankVerb : Verb
         {
             context.Talk.Warn(warning);
         }
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        context.Talk.Info(string.Create(CultureInfo.InvariantCulture, $"{result.Candidates:N0} candidates in {seconds:0.0} s, {standIns.Average.TokensScored:N0} tokens scored, {standIns.Average.Blocks.Cached:N0} blocks found in {Path.Combine(study.Output, "losses")}"));
-        context.Result.Write(text => WriteText(text, result, context.Need(_top), file), json => WriteJson(json, result, context.Need(_top), file));
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds, processor = (Environment.CpuUsage.TotalTime - before).TotalSeconds;
+        context.Talk.Info(string.Create(CultureInfo.InvariantCulture, $"{result.Candidates:N0} candidates in {seconds:0.0} s ({processor:0.0} of processors), {standIns.Average.TokensScored:N0} tokens scored, {standIns.Average.Blocks.Cached:N0} blocks found in {Path.Combine(study.Output, "losses")}"));
+        context.Result.Write(text => WriteText(text, result, context.Need(_top), file), json =>
+        {
+            WriteJson(json, result, context.Need(_top), file);
+            json.WriteNumber("seconds", seconds);
+            json.WriteNumber("processor_seconds", processor);
+            json.WriteNumber("tokens_scored", standIns.Average.TokensScored);
+        });
         return 0;
     }
 
@@ -87,11 +93,17 @@ internal sealed class AblateRankVerb : Verb
         {
             var row = result.Rows[i];
             string behind = i == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{row.Difference.Low:0.0000}…{row.Difference.High:0.0000}");
-            string note = i > 0 && !row.Separated ? "  not separable yet" : "";
+            string note = i > 0 && !row.Separated ? $"  not separable yet{Needed(row.DocumentsToSeparate(result.Rows[0].Score))}" : "";
             text.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"{i + 1,4}  {row.Score,7:0.0000}  {behind,-16}  {100 * row.ProbabilityOfBest,8:0} %  {(double.IsNaN(row.EnsembleScore) ? "–" : row.EnsembleScore.ToString("0.0000", CultureInfo.InvariantCulture)),8}  {row.Mixture.Describe(result.Units)}{(row.Origin is "candidate" ? "" : $"  ({row.Origin})")}{note}"));
         }
+        text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{result.Rows.Count(r => !r.Dominated)} of these {result.Rows.Count} are beaten by none of the others in every domain"));
         text.WriteLine();
+        if (result.Screen is { } screen)
+        {
+            text.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                $"screened: {screen.Kept.Count:N0} of {result.Candidates:N0} candidates raced; a quadratic fitted to {screen.Fitted:N0} predicts others within {screen.Error.RootMeanSquare:0.0000} (Pearson {screen.Error.Correlation.Pearson:0.000}), and none was left out that it puts less than {screen.Margin:0.0000} behind the finalists"));
+        }
         if (result.Worth is { } worth)
         {
             text.WriteLine($"worth (Shapley, {(worth.Exact ? "exact" : $"{worth.Sets} sets")}): " + string.Join(", ", result.Units.Select((u, i) => (u, i)).OrderByDescending(p => worth.Shapley[p.i].Value)
@@ -102,6 +114,8 @@ internal sealed class AblateRankVerb : Verb
         text.WriteLine($"wrote {file}");
     }
 
+    private static string Needed(double times) => double.IsFinite(times) && times < 1000 ? string.Create(CultureInfo.InvariantCulture, $", {Math.Ceiling(times):0}x the documents would") : "";
+
     private static void WriteJson(Utf8JsonWriter json, RankResult result, int top, string file)
     {
         json.WriteNumber("schema", 1);
@@ -110,13 +124,7 @@ internal sealed class AblateRankVerb : Verb
         foreach (var row in result.Rows.Take(top))
         {
             json.WriteStartObject();
-            json.WriteString("mixture", row.Mixture.Describe(result.Units));
-            json.WriteStartObject("weights");
-            foreach (int unit in row.Mixture.Units)
-            {
-                json.WriteNumber(result.Units[unit], row.Mixture.Weights[unit]);
-            }
-            json.WriteEndObject();
+            json.Weights(row.Mixture, result.Units);
             json.WriteNumber("score", row.Score);
             json.WriteNumber("probability_of_best", row.ProbabilityOfBest);
             json.WriteBoolean("separated_from_best", row.Separated);

@@ -60,6 +60,7 @@ internal sealed class AblateTrainVerb : Verb
         return new StudyRunner(study.Plan, study.Jobs, study.Cache, device, share)
         {
             OnStep = p => progress.Report(done, () => string.Create(CultureInfo.InvariantCulture, $"{p.Label}: step {p.Step}/{p.Steps}, loss {p.Loss:F4}")),
+            OnStart = (label, step) => context.Talk.Detail($"training {label} from step {step}"),
             OnDone = (label, count, all, here) =>
             {
                 done = count;

@@ -16,16 +16,16 @@ public sealed class StudyFile
     private readonly IReadOnlyDictionary<string, StudyNode> _members;
     private readonly string? _folder;
 
-    private StudyFile(StudyNode root, string path, string? folder)
+    private StudyFile(StudyNode root, string path, string? folder, ulong? rngSeed)
     {
         (Path, _folder) = (path, folder);
         _members = root.Members(["data", "seed", "units", "training", "cache", "rng_seed", .. OtherSections]);
         Data = ReadData(_members.GetValueOrDefault("data") ?? throw root.Bad("has no data", "data: {train: FILE.jsonl}"));
         Seed = ReadSeed(_members.GetValueOrDefault("seed") ?? throw root.Bad("has no seed", "seed: {model: preset:0.2m, steps: 300}"));
         Units = ReadUnits(_members.GetValueOrDefault("units") ?? throw root.Bad("has no units", "units: {tokens: 100000}"));
-        Training = ReadTraining(_members.GetValueOrDefault("training") ?? throw root.Bad("has no training", "training: {steps: 100}"));
+        Training = ReadTraining(_members.GetValueOrDefault("training") ?? throw root.Bad("has no training", "training: {steps: 100}"), rngSeed ?? 1);
         Cache = _members.GetValueOrDefault("cache")?.Text() is { } cache ? InFolder(cache) : null;
-        RngSeed = (ulong)(_members.GetValueOrDefault("rng_seed")?.Whole(0) ?? 1);
+        RngSeed = rngSeed ?? (ulong)(_members.GetValueOrDefault("rng_seed")?.Whole(0) ?? 1);
     }
 
     /// <summary>The file, as it was given.</summary>
@@ -49,11 +49,13 @@ public sealed class StudyFile
     /// <summary>Seed of what is drawn for the study as a whole: the held-out split, the seed model's training and weights.</summary>
     public ulong RngSeed { get; }
 
-    /// <summary>Reads a file. Errors: BadInput with file, line and a suggestion.</summary>
-    public static StudyFile Load(string path) => new(StudyNode.Load(path), path, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)));
+    /// <summary>
+    /// Reads a file. <paramref name="rngSeed"/> stands in place of its rng_seed, and of training.seeds where it lists none. Errors: BadInput with file, line and a suggestion.
+    /// </summary>
+    public static StudyFile Load(string path, ulong? rngSeed = null) => new(StudyNode.Load(path), path, System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path)), rngSeed);
 
     /// <summary>Reads a text.</summary>
-    public static StudyFile Parse(string yaml, string name = "study.yaml", string? folder = null) => new(StudyNode.Parse(yaml, name), name, folder);
+    public static StudyFile Parse(string yaml, string name = "study.yaml", string? folder = null) => new(StudyNode.Parse(yaml, name), name, folder, null);
 
     /// <summary>A section that another part reads ("candidates", "evaluation", "search", "confirm"), or null when the study has none.</summary>
     public StudyNode? Section(string name) => OtherSections.Contains(name) ? _members.GetValueOrDefault(name)
@@ -127,7 +129,7 @@ public sealed class StudyFile
             imports);
     }
 
-    private static UnitTraining ReadTraining(StudyNode node)
+    private static UnitTraining ReadTraining(StudyNode node, ulong seed)
     {
         var m = node.Members([.. _budgetKeys, "pull", "lora_rank", "lora_alpha", "lora_targets", "seeds", "fractions"]);
         long steps = m.GetValueOrDefault("steps")?.Whole(1) ?? throw node.Bad("has no steps", "steps: the budget of one unit, as 100");
@@ -148,7 +150,7 @@ public sealed class StudyFile
             throw m["pull"].Bad("and lora_rank exclude each other: an adapter starts at the seed and is small already");
         }
         ulong[] seeds = [.. (m.GetValueOrDefault("seeds")?.Items() ?? []).Select(item => (ulong)item.Whole(0)).Distinct()];
-        return new UnitTraining(ReadBudget(m, steps, 1e-3, ScheduleShape.Constant, 0), pull, lora, seeds.Length > 0 ? seeds : [1], fractions);
+        return new UnitTraining(ReadBudget(m, steps, 1e-3, ScheduleShape.Constant, 0), pull, lora, seeds.Length > 0 ? seeds : [seed], fractions);
     }
 
     private static readonly string[] _budgetKeys = ["steps", "batch", "lr", "schedule", "warmup", "clip", "optimizer", "beta1", "beta2", "weight_decay"];

@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Json;
 using NativeEngine.Formats;
 using NativeEngine.Training;
 
@@ -42,60 +40,52 @@ public static class StudyFolder
         AtomicFile.WriteAllText(path, Manifest(plan, jobs, identity));
     }
 
-    private static string Manifest(StudyPlan plan, StudyJobs jobs, string identity)
+    private static string Manifest(StudyPlan plan, StudyJobs jobs, string identity) => StudyJson.Document(json =>
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        json.WriteString("study", Path.GetFileName(plan.Study.Path));
+        json.WriteString("identity", identity);
+        json.WriteString("seed_key", jobs.Seed.Hash);
+        json.WriteNumber("parameters", plan.Config.ParameterCount);
+        json.WriteNumber("sequence_length", plan.Study.Units.Length);
+        json.WriteStartArray("units");
+        foreach (var unit in plan.Units)
         {
             json.WriteStartObject();
-            json.WriteNumber("schema", 1);
-            json.WriteString("study", Path.GetFileName(plan.Study.Path));
-            json.WriteString("identity", identity);
-            json.WriteString("seed_key", jobs.Seed.Hash);
-            json.WriteNumber("parameters", plan.Config.ParameterCount);
-            json.WriteNumber("sequence_length", plan.Study.Units.Length);
-            json.WriteStartArray("units");
-            foreach (var unit in plan.Units)
+            json.WriteString("unit", unit.Name);
+            json.WriteString("source", unit.Source);
+            json.WriteNumber("documents", unit.Documents);
+            json.WriteNumber("tokens", unit.Tokens);
+            json.WriteNumber("sequences", unit.Sequences);
+            json.WriteString("documents_sha256", unit.ContentHash);
+            json.WriteString("sequences_sha256", unit.SequenceHash);
+            json.WriteString("import", unit.Import);
+            json.WriteStartArray("keys");
+            for (int s = 0; s < plan.Study.Training.Seeds.Count; s++)
             {
-                json.WriteStartObject();
-                json.WriteString("unit", unit.Name);
-                json.WriteString("source", unit.Source);
-                json.WriteNumber("documents", unit.Documents);
-                json.WriteNumber("tokens", unit.Tokens);
-                json.WriteNumber("sequences", unit.Sequences);
-                json.WriteString("documents_sha256", unit.ContentHash);
-                json.WriteString("sequences_sha256", unit.SequenceHash);
-                json.WriteString("import", unit.Import);
-                json.WriteStartArray("keys");
-                for (int s = 0; s < plan.Study.Training.Seeds.Count; s++)
-                {
-                    json.WriteStringValue(jobs.Unit(unit.Index, s).Hash);
-                }
-                json.WriteEndArray();
-                json.WriteEndObject();
+                json.WriteStringValue(jobs.Unit(unit.Index, s).Hash);
             }
             json.WriteEndArray();
-            json.WriteStartArray("sources");
-            foreach (var source in plan.Sources)
-            {
-                json.WriteStartObject();
-                json.WriteString("source", source.Name);
-                json.WriteNumber("documents", source.Documents);
-                json.WriteNumber("held_out", source.HeldOut);
-                json.WriteNumber("seed", source.Seed);
-                json.WriteNumber("repeated", source.Repeated);
-                json.WriteNumber("in_units", source.Units);
-                json.WriteNumber("units", source.UnitCount);
-                json.WriteNumber("tokens", source.Tokens);
-                json.WriteNumber("evaluation_documents", source.EvaluationDocuments);
-                json.WriteNumber("evaluation_tokens", source.EvaluationTokens);
-                json.WriteString("note", source.Note);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteString("evaluation_sha256", ContentHash.Of(plan.Evaluation));
             json.WriteEndObject();
         }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
+        json.WriteEndArray();
+        json.WriteStartArray("sources");
+        foreach (var source in plan.Sources)
+        {
+            json.WriteStartObject();
+            json.WriteString("source", source.Name);
+            json.WriteNumber("documents", source.Documents);
+            json.WriteNumber("held_out", source.HeldOut);
+            json.WriteNumber("seed", source.Seed);
+            json.WriteNumber("repeated", source.Repeated);
+            json.WriteNumber("in_units", source.Units);
+            json.WriteNumber("units", source.UnitCount);
+            json.WriteNumber("tokens", source.Tokens);
+            json.WriteNumber("evaluation_documents", source.EvaluationDocuments);
+            json.WriteNumber("evaluation_tokens", source.EvaluationTokens);
+            json.WriteString("note", source.Note);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteString("evaluation_sha256", ContentHash.Of(plan.Evaluation));
+    });
 }

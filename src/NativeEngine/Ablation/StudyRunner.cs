@@ -49,6 +49,9 @@ public sealed class StudyRunner(StudyPlan plan, StudyJobs jobs, UnitCache cache,
     /// <summary>Hears of every step.</summary>
     public Action<TrainingProgress>? OnStep { get; init; }
 
+    /// <summary>Hears that this process begins a training: what it is, and the step it goes on from.</summary>
+    public Action<string, long>? OnStart { get; init; }
+
     /// <summary>Hears of every model that is done: what it is, how many of how many, and whether this process trained it.</summary>
     public Action<string, int, int, bool>? OnDone { get; init; }
 
@@ -83,6 +86,7 @@ public sealed class StudyRunner(StudyPlan plan, StudyJobs jobs, UnitCache cache,
         {
             if (cache.Find(job.Key, cancellation) is not null)
             {
+                cache.Tidy(job.Key);
                 pending.Remove(job);
                 report = report with { Found = report.Found + 1 };
                 Done(job, false);
@@ -109,7 +113,7 @@ public sealed class StudyRunner(StudyPlan plan, StudyJobs jobs, UnitCache cache,
                 {
                     continue;
                 }
-                new UnitTrainer(plan, cache, device) { OnStep = OnStep }.Train(job, work, cancellation);
+                new UnitTrainer(plan, cache, device) { OnStep = OnStep, OnStart = OnStart }.Train(job, work, cancellation);
                 var cost = cache.Cost(job.Key);
                 report = report with { Trained = report.Trained + 1, Steps = report.Steps + job.Steps, Tokens = report.Tokens + job.Tokens, Seconds = report.Seconds + (cost?.Seconds ?? 0) };
                 pending.Remove(job);

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using NativeEngine.Formats;
 
 namespace NativeEngine.Ablation;
@@ -211,13 +209,22 @@ public sealed class UnitCache
         {
             // Another process trained the same at the same time and was first.
         }
+        Tidy(key);
+        return Find(key, cancellation) ?? throw new EngineException(ErrorKind.BadInput, $"{entry}: the entry was gone or damaged right after it was written", "is the disk sound?");
+    }
+
+    /// <summary>
+    /// Removes what is left of the trainings of a key whose model is there, also by a process that was killed between publishing and this: claims, checkpoints, unfinished
+    /// copies. Whoever still works on the key finds the entry and stops; what a process at work is about to publish is its own to delete.
+    /// </summary>
+    internal void Tidy(UnitKey key)
+    {
         _claims.Clear(key.Hash);
-        // Whoever still works on the key finds the entry there and stops.
         foreach (string folder in WorkOf(key.Hash).ToList())
         {
             TemporaryName.DeleteQuietly(folder);
         }
-        return Find(key, cancellation) ?? throw new EngineException(ErrorKind.BadInput, $"{entry}: the entry was gone or damaged right after it was written", "is the disk sound?");
+        TemporaryName.DeleteLeftovers(Path.Combine(Folder, "entries"), key.Hash);
     }
 
     /// <summary>Folders with unfinished work on a key, of any process.</summary>
@@ -332,9 +339,8 @@ public sealed class UnitCache
         }
     }
 
-    private static string KeyJson(UnitKey key) => Json(json =>
+    private static string KeyJson(UnitKey key) => StudyJson.Document(json =>
     {
-        json.WriteNumber("schema", 1);
         json.WriteString("label", key.Label);
         json.WriteString("key", key.Hash);
         json.WriteStartObject("fields");
@@ -345,25 +351,12 @@ public sealed class UnitCache
         json.WriteEndObject();
     });
 
-    private static string CostJson(UnitCost cost) => Json(json =>
+    private static string CostJson(UnitCost cost) => StudyJson.Document(json =>
     {
-        json.WriteNumber("schema", 1);
         json.WriteNumber("steps", cost.Steps);
         json.WriteNumber("tokens", cost.Tokens);
         json.WriteNumber("flops", cost.Flops);
         json.WriteNumber("seconds", cost.Seconds);
         json.WriteString("written", DateTimeOffset.UtcNow.ToString("o", CultureInfo.InvariantCulture));
     });
-
-    private static string Json(Action<Utf8JsonWriter> members)
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
-        {
-            json.WriteStartObject();
-            members(json);
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
 }

@@ -26,6 +26,9 @@ internal sealed class UnitTrainer(StudyPlan plan, UnitCache cache, Device device
     /// <summary>Hears of every step.</summary>
     public Action<TrainingProgress>? OnStep { get; init; }
 
+    /// <summary>Hears that a training begins: what it is, and the step it goes on from.</summary>
+    public Action<string, long>? OnStart { get; init; }
+
     /// <summary>Trains and publishes; returns the entry's folder.</summary>
     public string Train(TrainingJob job, UnitWork work, CancellationToken cancellation)
     {
@@ -63,6 +66,7 @@ internal sealed class UnitTrainer(StudyPlan plan, UnitCache cache, Device device
             Checkpoint.Restore(checkpoint, trainer, state);
             before = Seconds(checkpoint);
         }
+        OnStart?.Invoke(job.Key.Label, trainer.StepsDone);
         var clock = Stopwatch.StartNew();
         try
         {

@@ -15,26 +15,24 @@ public readonly record struct KernelDifference(double Largest, string Place, dou
         : string.Create(CultureInfo.InvariantCulture, $"{Place} is {Actual:R} against {Expected:R}, {Largest:G3} apart");
 }
 
-/// <summary>Runs rows of the kernel table with the same typical arguments on two devices and compares everything they wrote.</summary>
-public static class KernelComparison
+/// <summary>Everything a row of the kernel table wrote on one device.</summary>
+public sealed class KernelResults
 {
-    private const ulong Seed = 20240719;
+    // As double, with whether it is made of integers.
+    private readonly Dictionary<string, (double[] Values, bool Exact)> _values = [];
 
-    /// <summary>Elements of all arguments.</summary>
-    public static long Elements(KernelRow row, KernelSize size) => row.Arguments.Sum(a => a.Shape(size).Count);
+    internal void Add(string argument, double[] values, bool exact) => _values.Add(argument, (values, exact));
 
-    /// <summary>The largest difference of the second device from the first. Errors: those of the devices.</summary>
-    public static KernelDifference Compare(KernelRow row, KernelSize size, Device first, Device second)
+    /// <summary>The largest difference of other results of the same row and size from these.</summary>
+    public KernelDifference Against(KernelResults others)
     {
-        var expected = Run(row, size, first);
-        var actual = Run(row, size, second);
         var worst = new KernelDifference(0, "", 0, 0, SameBits: true);
-        foreach (var (name, values) in expected)
+        foreach (var (name, values) in _values)
         {
-            double[] others = actual[name].Values;
+            double[] other = others._values[name].Values;
             for (int i = 0; i < values.Values.Length; i++)
             {
-                double a = values.Values[i], b = others[i];
+                double a = values.Values[i], b = other[i];
                 if (BitConverter.DoubleToInt64Bits(a) == BitConverter.DoubleToInt64Bits(b) || (double.IsNaN(a) && double.IsNaN(b)))
                 {
                     continue;
@@ -49,14 +47,26 @@ public static class KernelComparison
         }
         return worst;
     }
+}
 
-    /// <summary>Everything a row writes on one device, as double, with whether it is made of integers.</summary>
-    private static Dictionary<string, (double[] Values, bool Exact)> Run(KernelRow row, KernelSize size, Device device)
+/// <summary>Runs rows of the kernel table with the same typical arguments on several devices and compares everything they wrote.</summary>
+public static class KernelComparison
+{
+    private const ulong Seed = 20240719;
+
+    /// <summary>Elements of all arguments.</summary>
+    public static long Elements(KernelRow row, KernelSize size) => row.Arguments.Sum(a => a.Shape(size).Count);
+
+    /// <summary>The largest difference of the second device from the first. Errors: those of the devices.</summary>
+    public static KernelDifference Compare(KernelRow row, KernelSize size, Device first, Device second) => Run(row, size, first).Against(Run(row, size, second));
+
+    /// <summary>Runs a row once. Errors: those of the device.</summary>
+    public static KernelResults Run(KernelRow row, KernelSize size, Device device)
     {
         var call = new KernelCall(size);
         var buffers = new List<IDisposable>();
         var read = new List<Action>();
-        var results = new Dictionary<string, (double[], bool)>();
+        var results = new KernelResults();
         try
         {
             for (int i = 0; i < row.Arguments.Count; i++)
@@ -88,7 +98,7 @@ public static class KernelComparison
                     bind(argument.Name, new Tensor<T>(buffer, 0, argument.Shape(size)));
                     if (argument.Role != ArgumentRole.In)
                     {
-                        read.Add(() => results[argument.Name] = (Array.ConvertAll(device.Download(buffer.View), widen), exact));
+                        read.Add(() => results.Add(argument.Name, Array.ConvertAll(device.Download(buffer.View), widen), exact));
                     }
                 }
             }

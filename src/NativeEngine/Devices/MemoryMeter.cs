@@ -15,13 +15,17 @@ public enum MemoryUse
     Selection,
     /// <summary>Tokens, tables and the rest.</summary>
     Data,
+    /// <summary>What a GPU's kernels keep for themselves between calls.</summary>
+    Scratch,
 }
 
 /// <summary>Counts a device's live and peak bytes per use. Thread-safe.</summary>
 public sealed class MemoryMeter
 {
-    private readonly long[] _live = new long[6];
-    private readonly long[] _peak = new long[6];
+    private const int Uses = (int)MemoryUse.Scratch + 1;
+
+    private readonly long[] _live = new long[Uses];
+    private readonly long[] _peak = new long[Uses];
     private readonly Lock _lock = new();
     private long _total, _peakTotal;
 

@@ -6,7 +6,7 @@ namespace NativeEngine.Native;
 /// </summary>
 internal abstract unsafe class CudaApi
 {
-    public const int Success = 0, OutOfMemory = 2, NotReady = 600;
+    public const int Success = 0, OutOfMemory = 2;
 
     public abstract int Init(uint flags);
 
@@ -48,8 +48,6 @@ internal abstract unsafe class CudaApi
 
     public abstract int ModuleGetFunction(nint* function, nint module, byte* name);
 
-    public abstract int FuncSetAttribute(nint function, int attribute, int value);
-
     public abstract int LaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters,
         void** extra);
@@ -80,12 +78,8 @@ internal abstract unsafe class CudaApi
 /// <summary>CUdevice_attribute.</summary>
 internal enum CudaAttribute
 {
-    /// <summary>Most bytes of shared memory of one block, opted in.</summary>
-    SharedMemoryPerBlockOptIn = 97,
     /// <summary>Streaming multiprocessors.</summary>
     MultiprocessorCount = 16,
-    /// <summary>Bytes of second-level cache.</summary>
-    L2CacheSize = 38,
     /// <summary>0 default, 2 prohibited, 3 one process.</summary>
     ComputeMode = 20,
     /// <summary>The 8 of compute capability 8.6.</summary>

@@ -28,7 +28,6 @@ internal sealed unsafe class CudaLibrary : CudaApi
     private readonly delegate* unmanaged<ulong, byte, nuint, nint, int> _memset;
     private readonly delegate* unmanaged<nint*, void*, uint, int*, void**, int> _moduleLoad;
     private readonly delegate* unmanaged<nint*, nint, byte*, int> _moduleGetFunction;
-    private readonly delegate* unmanaged<nint, int, int, int> _funcSetAttribute;
     private readonly delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int> _launch;
     private readonly delegate* unmanaged<nint*, uint, int> _streamCreate, _eventCreate;
     private readonly delegate* unmanaged<nint, nint, int> _eventRecord;
@@ -57,7 +56,6 @@ internal sealed unsafe class CudaLibrary : CudaApi
         _moduleLoad = (delegate* unmanaged<nint*, void*, uint, int*, void**, int>)Need("cuModuleLoadDataEx");
         _moduleUnload = (delegate* unmanaged<nint, int>)Need("cuModuleUnload");
         _moduleGetFunction = (delegate* unmanaged<nint*, nint, byte*, int>)Need("cuModuleGetFunction");
-        _funcSetAttribute = (delegate* unmanaged<nint, int, int, int>)Need("cuFuncSetAttribute");
         _launch = (delegate* unmanaged<nint, uint, uint, uint, uint, uint, uint, uint, nint, void**, void**, int>)Need("cuLaunchKernel");
         _streamCreate = (delegate* unmanaged<nint*, uint, int>)Need("cuStreamCreate");
         _streamDestroy = (delegate* unmanaged<nint, int>)Need("cuStreamDestroy_v2");
@@ -122,8 +120,6 @@ internal sealed unsafe class CudaLibrary : CudaApi
     public override int ModuleUnload(nint module) => _moduleUnload(module);
 
     public override int ModuleGetFunction(nint* function, nint module, byte* name) => _moduleGetFunction(function, module, name);
-
-    public override int FuncSetAttribute(nint function, int attribute, int value) => _funcSetAttribute(function, attribute, value);
 
     public override int LaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters,

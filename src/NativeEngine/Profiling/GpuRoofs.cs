@@ -12,8 +12,8 @@ internal static class GpuRoofs
     /// <summary>Terms that one thread of a roof kernel computes in a round.</summary>
     private const int TermsPerRound = 64;
 
-    // Enough for every processor of a large card at full occupancy, a few times over.
-    private const int Groups = 4096, Threads = GpuKernels.Threads;
+    // Enough for every processor of a large card at full occupancy, a few times over; and for a device that takes long for those already.
+    private const int Groups = 4096, FewGroups = 64, Threads = GpuKernels.Threads;
 
     private const long Smallest = 4 << 20, Largest = 1L << 30;
 
@@ -37,6 +37,11 @@ internal static class GpuRoofs
             double copy = 2 * bytes / Best(() => device.Kernels.Copy(a, b));
             double update = Math.Max(3 * bytes / Best(() => device.Kernels.Axpy(0, a, b)), 2 * bytes / Best(() => device.Kernels.Scale(1, a)));
             points.Add(new BandwidthPoint(2 * bytes, read, write, copy, update));
+            if (2 * bytes / copy > 20 * length)
+            {
+                // So long a copy shows all there is.
+                break;
+            }
         }
         device.Kernels.Fill(1, x.View);
         return new MachineRoofs
@@ -69,17 +74,21 @@ internal static class GpuRoofs
             cancellation.ThrowIfCancellationRequested();
             var function = device.Driver.Function(kernel);
             // Rounds so that a launch is long beside its start: found by doubling, since a card does a thousand times what a CPU does.
-            int rounds = 4;
-            while (rounds < 1 << 14 && Sample(device, () => Compute(device, function, x.View, rounds), 1) < length)
+            int rounds = 4, groups = FewGroups;
+            Launch();
+            groups = Sample(device, Launch, 1) < length ? Groups : FewGroups;
+            while (rounds < 1 << 14 && Sample(device, Launch, 1) < length)
             {
                 rounds *= 2;
             }
-            return (double)Groups * Threads * TermsPerRound * rounds / Best(() => Compute(device, function, x.View, rounds));
+            return (double)groups * Threads * TermsPerRound * rounds / Best(Launch);
+
+            void Launch() => Compute(device, function, x.View, groups, rounds);
         }
     }
 
-    private static void Compute(GpuDevice device, GpuFunction function, Tensor<float> x, int rounds) => device.Driver.Launch(
-        function, Groups, 1, 1, Threads, [GpuArgument.Buffer(x.Buffer.Handle, 0), GpuArgument.Of(rounds), GpuArgument.Of(1f), GpuArgument.Of(0f)]);
+    private static void Compute(GpuDevice device, GpuFunction function, Tensor<float> x, int groups, int rounds) => device.Driver.Launch(
+        function, groups, 1, 1, Threads, [GpuArgument.Buffer(x.Buffer.Handle, 0), GpuArgument.Of(rounds), GpuArgument.Of(1f), GpuArgument.Of(0f)]);
 
     private static void Read(GpuDevice device, Tensor<float> x, Tensor<float> sums) => device.Driver.Launch(
         device.Driver.Function("roof_read"), Groups, 1, 1, Threads,

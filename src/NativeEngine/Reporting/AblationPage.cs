@@ -31,7 +31,7 @@ public static class AblationPage
         double best = rows[0].RequireDouble("score"), sure = rows[0].RequireDouble("probability_of_best");
         var facts = new List<ReportFact>
         {
-            new("best mixture", rows[0].RequireString("mixture")),
+            new("best mixture", Named(rows[0])),
             new("its predicted score", ReportNumber.Short(best), best),
             new("best in, of resamples", ReportNumber.Percent(sure), sure),
             new("candidates", rank.RequireLong("candidates").ToString("N0", CultureInfo.InvariantCulture), rank.RequireLong("candidates")),
@@ -60,12 +60,18 @@ public static class AblationPage
         };
     }
 
+    // Weights of many units are a table, not a name.
+    private static string Named(StrictJson row) => row.RequireString("mixture") is { Length: <= 60 } name ? name
+        : $"a mixture of {row.Require("weights").Members().Count()} units ({row.RequireString("origin")})";
+
     private static ReportSection Winner(StrictJson rank, StrictJson[] rows)
     {
         double confidence = rank.RequireDouble("confidence");
         int close = rows.Skip(1).Count(r => !r.RequireBool("separated_from_best"));
-        string answer = $"{rows[0].RequireString("mixture")} has the lowest predicted score, {ReportNumber.Short(rows[0].RequireDouble("score"))}; it is the best in {ReportNumber.Percent(rows[0].RequireDouble("probability_of_best"))} of the resamples of the held-out documents. "
-            + (close == 0 ? "All others are clearly worse." : $"{close} of the {rows.Length - 1} others are not separable from it yet.");
+        int front = rows.Count(r => !r.RequireBool("dominated"));
+        string answer = $"{Named(rows[0])} has the lowest predicted score, {ReportNumber.Short(rows[0].RequireDouble("score"))}; it is the best in {ReportNumber.Percent(rows[0].RequireDouble("probability_of_best"))} of the resamples of the held-out documents. "
+            + (close == 0 ? "All others are clearly worse." : $"{close} of the {rows.Length - 1} others are not separable from it yet.")
+            + $" {front} of the {rows.Length} lie on the Pareto front: none of the others is at least as good in every domain and better in one.";
         var shown = rows.Take(MostMixtures).ToArray();
         return new ReportSection("Which mixture wins, and how sure is that?", answer)
         {

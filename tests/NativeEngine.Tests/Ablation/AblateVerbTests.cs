@@ -1,10 +1,9 @@
 using System.Diagnostics;
-using NativeEngine.Ablation;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Ablation;
 
-/// <summary>The verbs through the executable: several processes on one cache, killed at random moments, with and without file locks.</summary>
+/// <summary>The verbs through the executable: what they say, and a process that hangs while another shares its cache.</summary>
 public sealed class AblateVerbTests : IDisposable
 {
     private readonly AblationKit _kit = new();
@@ -21,6 +20,10 @@ public sealed class AblateVerbTests : IDisposable
         Assert.Equal(4, json.GetProperty("units").GetInt32());
         Assert.Equal(4 * AblationKit.Steps, json.GetProperty("steps").GetInt32());
         Assert.True(File.Exists(_kit.File("out/plan.json")));
+        // --seed is part of what a study is: the same folder refuses another one.
+        Assert.Contains("belongs to another study", Run("plan", "out", "--seed", "2").Expect(2).StdErr, StringComparison.Ordinal);
+        Run("plan", "seeded", "--seed", "2").Expect(0);
+        Assert.NotEqual(File.ReadAllText(_kit.File("out/plan.json")), File.ReadAllText(_kit.File("seeded/plan.json")));
         _kit.Write(training: "  pull: 1");
         Assert.Contains("belongs to another study", Run("plan", "out").Expect(2).StdErr, StringComparison.Ordinal);
     }
@@ -47,54 +50,6 @@ public sealed class AblateVerbTests : IDisposable
         Assert.Contains("is no unit cache", NEngine.Run("ablate", "cache", "list", _kit.File("out")).Expect(3).StdErr, StringComparison.Ordinal);
     }
 
-    /// <summary>NENGINE_TEST_KILLS says how often; 6 unless given.</summary>
-    [Fact]
-    public async Task Train_KilledAtAnyMomentWithSharedCache_EndsWithTheSameBytesAndTrainsNothingTwice()
-    {
-        int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? asked : 6;
-        Run("train", "undisturbed", "--json").Expect(0);
-        var random = new Random(7);
-        for (int round = 0; kills > 0; round++)
-        {
-            string cache = _kit.File($"shared{round}");
-            // Every other round without the advisory locks of .NET, as on a file system that ignores them.
-            string? unlocked = round % 2 == 1 ? "1" : null;
-            var trained = new List<string>();
-            for (int burst = 0; kills > 0 && burst < 3; burst++)
-            {
-                var running = Enumerable.Range(0, 2).Select(rank => Start(round, rank, cache, unlocked)).ToList();
-                // Starting up takes longer than all the work: the moment counts from the first claim on.
-                while (running.All(r => !r.Process.HasExited) && !(Directory.Exists(Path.Combine(cache, "claims")) && Directory.EnumerateFileSystemEntries(Path.Combine(cache, "claims")).Any()))
-                {
-                    Thread.Sleep(1);
-                }
-                foreach (var (process, output) in running)
-                {
-                    Thread.Sleep(random.Next(0, 120));
-                    process.Kill();
-                    process.WaitForExit();
-                    trained.AddRange(Trained(await output));
-                    process.Dispose();
-                    kills--;
-                }
-                var sound = new UnitCache(cache);
-                Assert.Empty(sound.Verify(setAside: false));
-            }
-            foreach (var (process, output) in Enumerable.Range(0, 2).Select(rank => Start(round, rank, cache, unlocked)).ToList())
-            {
-                Assert.True(process.WaitForExit(60_000), "a process hangs");
-                string log = await output;
-                Assert.True(process.ExitCode == 0, log);
-                Assert.DoesNotContain("warning", log, StringComparison.Ordinal);
-                trained.AddRange(Trained(await output));
-                process.Dispose();
-            }
-            Assert.Equal(trained.Count, trained.Distinct().Count());
-            AssertSameModels(_kit.File("undisturbed/cache"), cache);
-            Assert.Empty(new UnitCache(cache).Verify(setAside: false));
-        }
-    }
-
     [FactOnUnix]
     public async Task Train_ProcessThatHangsAndWakes_IsTakenOverAndHarmsNothing()
     {
@@ -104,7 +59,7 @@ public sealed class AblateVerbTests : IDisposable
         {
             Assert.True(round < 110, "in ten attempts no process was stopped with a claim in its hands");
             string cache = _kit.File($"hung{round}");
-            var (hung, first) = Start(round, 0, cache, null);
+            var (hung, first) = Start(round, 0, cache);
             while (!hung.HasExited && !(Directory.Exists(Path.Combine(cache, "claims")) && Directory.EnumerateFiles(Path.Combine(cache, "claims")).Any()))
             {
                 Thread.Sleep(1);
@@ -115,7 +70,7 @@ public sealed class AblateVerbTests : IDisposable
             }
             NEngine.Signal(hung, Stop);
             bool holds = Directory.EnumerateFiles(Path.Combine(cache, "claims")).Any();
-            var (other, second) = Start(round, 1, cache, null, "--patience", "0.5");
+            var (other, second) = Start(round, 1, cache, "--patience", "0.5");
             Assert.True(other.WaitForExit(60_000), "the second process waits for ever");
             NEngine.Signal(hung, Continue);
             Assert.True(hung.WaitForExit(60_000), "the first process does not end");
@@ -130,16 +85,14 @@ public sealed class AblateVerbTests : IDisposable
         }
     }
 
-    private (Process Process, Task<string> Output) Start(int round, int rank, string cache, string? unlocked, params string[] extra)
+    private (Process Process, Task<string> Output) Start(int round, int rank, string cache, params string[] extra)
     {
         var process = NEngine.Start(
             ["ablate", "train", _kit.StudyPath, "--output", _kit.File($"out{round}-{rank}"), "--cache", cache, "--threads", "1", "--verbose", "--checkpoint-seconds", "0", .. extra],
-            new Dictionary<string, string?> { ["RANK"] = rank.ToString(), ["WORLD_SIZE"] = "2", ["DOTNET_SYSTEM_IO_DISABLEFILELOCKING"] = unlocked });
+            new Dictionary<string, string?> { ["RANK"] = rank.ToString(), ["WORLD_SIZE"] = "2" });
         _ = process.StandardOutput.ReadToEndAsync();
         return (process, process.StandardError.ReadToEndAsync());
     }
-
-    private static IEnumerable<string> Trained(string log) => log.Split('\n').Where(l => l.StartsWith("trained ", StringComparison.Ordinal)).Select(l => l[..l.LastIndexOf(" (", StringComparison.Ordinal)]);
 
     private static void AssertSameModels(string expected, string actual)
     {

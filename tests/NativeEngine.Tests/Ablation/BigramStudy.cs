@@ -95,7 +95,7 @@ internal sealed class BigramEvaluator(BigramStudy study, bool ensemble)
 
     protected override string BlockKey(int block) => "";
 
-    protected override void Compute(Mixture mixture, int block, Span<double> losses)
+    protected override void Compute(int lane, Mixture mixture, int block, Span<double> losses)
     {
         double[] merged = study.Softmax(study.Merge(mixture.Weights));
         if (ensemble)

@@ -71,6 +71,28 @@ public sealed class MixtureEvaluationTests
     }
 
     [Fact]
+    public void Prepare_SeveralLanes_SameBits()
+    {
+        using var tiny = new TinyPool(threads: 3);
+        var mixtures = MixtureCandidates.AllSubsets(5).Select(set => Mixture.Uniform(5, set)).ToList();
+        using var alone = tiny.Evaluator(level: new LevelRule(1.5, 0));
+        double[] expected = [.. mixtures.SelectMany(m => alone.Losses(m, tiny.Set.Table.Blocks).ToArray())];
+        using var lanes = new MergeLanes(tiny.Pool, tiny.Device, 3);
+        using var evaluator = new MergedEvaluator(tiny.Pool, tiny.Merged, tiny.Set, null, new LevelRule(1.5, 0), lanes);
+        var heard = new List<int>();
+        evaluator.Prepare(mixtures, 1);
+        evaluator.Prepare(mixtures, tiny.Set.Table.Blocks, heard.Add);
+        long scored = evaluator.TokensScored;
+        Assert.Equal(mixtures.Count * tiny.Set.Table.Tokens, scored);
+        Assert.Equal(Enumerable.Range(0, mixtures.Count), heard.Order());
+        double[] got = [.. mixtures.SelectMany(m => evaluator.Losses(m, tiny.Set.Table.Blocks).ToArray())];
+        Assert.Equal(expected, got);
+        Assert.Equal(scored, evaluator.TokensScored);
+        using var other = new MergedEvaluator(tiny.Pool, tiny.Merged, tiny.Set, null, null, lanes);
+        Assert.ThrowsAny<OperationCanceledException>(() => other.Prepare(mixtures, 1, null, new CancellationToken(true)));
+    }
+
+    [Fact]
     public void Cache_SecondRun_ComputesNothingAndGivesTheSameBits()
     {
         using var tiny = new TinyPool();
@@ -234,10 +256,20 @@ public sealed class MixtureEvaluationTests
         Assert.True(race.Rounds.Count >= 3, $"{race.Rounds.Count} rounds");
         Assert.Equal(all.Length, race.Rounds[0].Entered);
         Assert.Equal(tiny.Set.Table.Tokens, race.Rounds[^1].Tokens);
+        Assert.Equal(Racing.Tokens(race.Rounds), evaluator.TokensScored);
         double[] exhaustive = [.. all.Select(m => score.Of(evaluator.DomainLosses(m)))];
         double regret = exhaustive[race.Order[0]] - exhaustive.Min();
         Assert.True(regret < 0.1 * (exhaustive.Max() - exhaustive.Min()), $"regret {regret} of a range of {exhaustive.Max() - exhaustive.Min()}");
         Assert.All(race.Order.Take(race.Rounds[^1].Entered), c => Assert.Equal(exhaustive[c], race.Scores[c]));
+    }
+
+    [Fact]
+    public void Domination_SmallTable_MarksWhatAnotherBeatsEverywhere()
+    {
+        double[][] losses = [[1, 5, 9], [2, 4, 1], [2, 5, 0], [1, 5, 9], [2, 4, 0.5]];
+        Assert.Equal([false, true, false, false, false], Domination.Of(losses, [1, 1, 1]));
+        // The third domain does not count: the second and the fifth are equal, and equals do not beat each other.
+        Assert.Equal([false, false, true, false, false], Domination.Of(losses, [1, 2, 0]));
     }
 
     [Fact]

@@ -61,38 +61,6 @@ public sealed class RankVerbTests
         Assert.Equal(confirm, File.ReadAllBytes(Path.Combine(output, "confirm.json")));
     }
 
-    [FactOnUnix]
-    public void RankAndConfirm_KilledAtRandomMoments_EndWithTheSameBytes()
-    {
-        using var kit = new AblationKit();
-        kit.Write(rest: Sections);
-        string calm = kit.File("calm"), stormy = kit.File("stormy");
-        string[] shared = ["--cache", kit.File("cache")];
-        Run("train", kit, calm, shared).Expect(0);
-        Run("rank", kit, calm, shared).Expect(0);
-        Run("confirm", kit, calm, shared).Expect(0);
-        var random = new CounterRandom(5, RandomPurpose.Test);
-        ulong draw = 0;
-        string own = kit.File("own-cache");
-        foreach (string verb in (string[])["train", "rank", "confirm"])
-        {
-            for (int kill = 0; kill < 4; kill++)
-            {
-                using var first = Start(verb, kit, stormy, own);
-                using var second = Start(verb, kit, stormy, own);
-                Thread.Sleep(50 + (int)random.Below(draw++, 700));
-                first.Kill();
-                second.Kill();
-                first.WaitForExit();
-                second.WaitForExit();
-            }
-            Run(verb, kit, stormy, "--cache", own).Expect(0);
-        }
-        Assert.Equal(File.ReadAllBytes(Path.Combine(calm, "rank.json")), File.ReadAllBytes(Path.Combine(stormy, "rank.json")));
-        Assert.Equal(File.ReadAllBytes(Path.Combine(calm, "confirm.json")), File.ReadAllBytes(Path.Combine(stormy, "confirm.json")));
-        Assert.Equal(0, Directory.EnumerateFileSystemEntries(stormy).Count(e => e.Contains(".tmp", StringComparison.Ordinal)));
-    }
-
     [Fact]
     public void Verbs_OutOfOrder_SayWhatComesFirst()
     {
@@ -129,6 +97,9 @@ public sealed class RankVerbTests
         var rows = rank.GetProperty("mixtures").EnumerateArray().ToList();
         Assert.Equal(1, rows.Sum(r => r.GetProperty("probability_of_best").GetDouble()), 1e-9);
         Assert.All(rows, r => Assert.Equal(1, r.GetProperty("weights").EnumerateObject().Sum(w => w.Value.GetDouble()), 1e-9));
+        Assert.All(rows.Skip(1).Where(r => !r.GetProperty("separated_from_best").GetBoolean()),
+            r => Assert.True(r.GetProperty("documents_to_separate") is var times && (times.ValueKind is JsonValueKind.Null || times.GetDouble() >= 1)));
+        Assert.False(rows[0].GetProperty("dominated").GetBoolean());
         double[] scores = [.. rows.Select(r => r.GetProperty("score").GetDouble())];
         Assert.Equal(scores.Order(), scores);
         // Descent and searches are no worse than where they began, on the documents they looked at.
@@ -141,9 +112,6 @@ public sealed class RankVerbTests
         using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, name)));
         return document.RootElement.Clone();
     }
-
-    private static System.Diagnostics.Process Start(string verb, AblationKit kit, string output, string cache) =>
-        NEngine.Start(["ablate", verb, kit.StudyPath, "--output", output, "--cache", cache, "--json", "--threads", "1"]);
 
     private static NEngineResult Run(string verb, AblationKit kit, string output, params string[] more) =>
         NEngine.Run(["ablate", verb, kit.StudyPath, "--output", output, "--json", .. more.Contains("--threads") ? more : [.. more, "--threads", "1"]]);

@@ -22,6 +22,13 @@ public sealed class DeviceTests
     }
 
     [Fact]
+    public void MatMul_Bf16WithoutACudaDevice_IsAUsageError()
+    {
+        Assert.Contains("need the tensor cores of a CUDA device, the device is 'auto'", NEngine.Run("doctor", "--matmul", "bf16").Expect(2).StdErr, StringComparison.Ordinal);
+        Assert.Contains("--matmul expects one of float32, bf16, got 'half'", NEngine.Run("doctor", "--matmul", "half").Expect(2).StdErr, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Device_LibraryThatIsNone_SaysWhyItDoesNotLoad()
     {
         using var folder = new TemporaryFolder();

@@ -15,12 +15,15 @@ public sealed class ProcessTests
         Assert.Contains("did you mean 'doctor'?", result.StdErr, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Run_UnknownOption_ExitsWith2AndSuggests()
+    [Theory]
+    [InlineData("doctor", "--thraeds", "--threads")]
+    [InlineData("select", "--budgt", "--budget")] // these take arguments too, which such a word is not
+    [InlineData("merge", "--liner", "--linear")]
+    public void Run_UnknownOption_ExitsWith2AndSuggests(string verb, string wrong, string right)
     {
-        var result = NEngine.Run("doctor", "--thraeds", "3").Expect(2);
-        Assert.Contains("unknown option '--thraeds'", result.StdErr, StringComparison.Ordinal);
-        Assert.Contains("did you mean '--threads'?", result.StdErr, StringComparison.Ordinal);
+        var result = NEngine.Run(verb, wrong, "3").Expect(2);
+        Assert.Contains($"unknown option '{wrong}'", result.StdErr, StringComparison.Ordinal);
+        Assert.Contains($"did you mean '{right}'?", result.StdErr, StringComparison.Ordinal);
     }
 
     [Fact]

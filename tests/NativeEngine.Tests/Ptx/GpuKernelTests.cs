@@ -72,16 +72,18 @@ public class GpuKernelTests
             }
         }
         Assert.Equal(sizes.Length, driver.Launches["tensor_matmul"]);
+        Assert.EndsWith(", matrix products of bfloat16", tensor.Description, StringComparison.Ordinal);
         Assert.Equal(2 * sizes.Length, driver.Launches["tensor_round"]);
     }
 
-    [Fact]
-    public void Parse_Precision_OnlyWhatTheDeviceCan()
+    [Theory]
+    [InlineData("auto")]
+    [InlineData("cpu")]
+    [InlineData("opencl:0.0")]
+    public void Choice_BFloat16_OnlyWithANamedCudaDevice(string name)
     {
-        Assert.Equal(MatMulPrecision.Float32, MatMulPrecisions.Parse(null, "opencl:0.0"));
-        Assert.Equal(MatMulPrecision.BFloat16, MatMulPrecisions.Parse(" BF16 ", "cuda:1"));
-        Assert.Equal(ErrorKind.Usage, Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("bf16", "opencl:0.0")).Kind);
-        Assert.Contains("\"half\"; it may be float32 or bf16", Assert.Throws<EngineException>(() => MatMulPrecisions.Parse("half", "cuda:0")).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<EngineException>(() => new DeviceChoice(name, MatMulPrecision.BFloat16));
+        Assert.Equal((ErrorKind.Usage, $"matrix products of bfloat16 need the tensor cores of a CUDA device, the device is '{name}'"), (error.Kind, error.Message));
     }
 
     private static float RoundToBFloat16(float value)

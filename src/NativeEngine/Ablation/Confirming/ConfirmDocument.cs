@@ -1,6 +1,4 @@
-using System.Text;
 using System.Text.Json;
-using NativeEngine.Ablation.Ranking;
 
 namespace NativeEngine.Ablation.Confirming;
 
@@ -13,11 +11,8 @@ public static class ConfirmDocument
     /// <summary>The document as text.</summary>
     public static string Text(ConfirmResult result)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        return StudyJson.Document(json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("schema", 1);
             json.WriteString("identity", result.Identity);
             json.WriteNumber("confidence", result.Confidence);
             json.WriteStartArray("domains");
@@ -30,10 +25,10 @@ public static class ConfirmDocument
             foreach (var mixture in result.Mixtures)
             {
                 json.WriteStartObject();
-                RankDocument.Weights(json, mixture.Mixture, result.Units);
+                json.Weights(mixture.Mixture, result.Units);
                 json.WriteString("key", mixture.Key);
-                RankDocument.Number(json, "true_score", mixture.TrueScore);
-                RankDocument.Numbers(json, "true_losses", mixture.TrueLosses);
+                json.Number("true_score", mixture.TrueScore);
+                json.Numbers("true_losses", mixture.TrueLosses);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -43,8 +38,8 @@ public static class ConfirmDocument
                 json.WriteStartObject();
                 json.WriteString("stand_in", standIn.Name);
                 json.WriteBoolean("baseline", standIn.IsBaseline);
-                RankDocument.Number(json, "mean_pearson", standIn.MeanPearson);
-                RankDocument.Number(json, "mean_spearman", standIn.MeanSpearman);
+                json.Number("mean_pearson", standIn.MeanPearson);
+                json.Number("mean_spearman", standIn.MeanSpearman);
                 json.WriteStartArray("agreement");
                 foreach (var agreement in standIn.Domains.Append(standIn.Score))
                 {
@@ -62,7 +57,7 @@ public static class ConfirmDocument
                     json.WriteEndArray();
                 }
                 json.WriteEndArray();
-                RankDocument.Numbers(json, "scores", standIn.Scores);
+                json.Numbers("scores", standIn.Scores);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
@@ -71,39 +66,37 @@ public static class ConfirmDocument
             foreach (var (mixture, score, predicted, interval, conformal) in result.Predictions)
             {
                 json.WriteStartObject();
-                RankDocument.Weights(json, mixture, result.Units);
-                RankDocument.Number(json, "score", score);
-                RankDocument.Number(json, "predicted_true_score", predicted);
-                RankDocument.Interval(json, "prediction_interval", interval);
-                RankDocument.Interval(json, "conformal_interval", conformal);
+                json.Weights(mixture, result.Units);
+                json.Number("score", score);
+                json.Number("predicted_true_score", predicted);
+                json.Interval("prediction_interval", interval);
+                json.Interval("conformal_interval", conformal);
                 json.WriteEndObject();
             }
             json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
+        });
     }
 
     private static void Agreement(Utf8JsonWriter json, Agreement a, double confidence)
     {
         json.WriteStartObject();
         json.WriteString("domain", a.Domain);
-        RankDocument.Number(json, "pearson", a.Correlation.Pearson);
-        RankDocument.Interval(json, "pearson_interval", a.Correlation.PearsonInterval(confidence));
-        RankDocument.Number(json, "spearman", a.Correlation.Spearman);
-        RankDocument.Interval(json, "spearman_interval", a.Correlation.SpearmanInterval(confidence));
-        RankDocument.Number(json, "kendall_tau_b", a.Correlation.KendallTauB);
-        RankDocument.Interval(json, "kendall_interval", a.Correlation.KendallInterval(confidence));
-        RankDocument.Number(json, "regret_at_1", a.Regret1);
-        RankDocument.Number(json, "regret_at_3", a.Regret3);
-        RankDocument.Number(json, "decision_accuracy", a.Decision);
-        RankDocument.Number(json, "level_error", a.LevelError);
-        RankDocument.Number(json, "intercept", a.Line.Intercept);
-        RankDocument.Number(json, "slope", a.Line.Slope);
-        RankDocument.Number(json, "residual_error", a.Line.ResidualError);
-        RankDocument.Number(json, "left_out_error", a.Line.LeftOutError);
-        RankDocument.Number(json, "prediction_coverage", a.Coverage);
-        RankDocument.Number(json, "conformal_coverage", a.ConformalCoverage);
+        json.Number("pearson", a.Correlation.Pearson);
+        json.Interval("pearson_interval", a.Correlation.PearsonInterval(confidence));
+        json.Number("spearman", a.Correlation.Spearman);
+        json.Interval("spearman_interval", a.Correlation.SpearmanInterval(confidence));
+        json.Number("kendall_tau_b", a.Correlation.KendallTauB);
+        json.Interval("kendall_interval", a.Correlation.KendallInterval(confidence));
+        json.Number("regret_at_1", a.Regret1);
+        json.Number("regret_at_3", a.Regret3);
+        json.Number("decision_accuracy", a.Decision);
+        json.Number("level_error", a.LevelError);
+        json.Number("intercept", a.Line.Intercept);
+        json.Number("slope", a.Line.Slope);
+        json.Number("residual_error", a.Line.ResidualError);
+        json.Number("left_out_error", a.Line.LeftOutError);
+        json.Number("prediction_coverage", a.Coverage);
+        json.Number("conformal_coverage", a.ConformalCoverage);
         json.WriteEndObject();
     }
 
@@ -112,7 +105,7 @@ public static class ConfirmDocument
         json.WriteStartObject("additivity");
         json.WriteBoolean("alarm", result.Alarm.Pairs.Count > 0);
         json.WriteNumber("patterns_tested", result.Alarm.Tested);
-        RankDocument.Number(json, "worst_miss", result.Alarm.WorstMiss);
+        json.Number("worst_miss", result.Alarm.WorstMiss);
         json.WriteString("worst_mixture", result.Alarm.WorstMixture < 0 ? null : result.Mixtures[result.Alarm.WorstMixture].Mixture.Describe(result.Units));
         json.WriteStartArray("pairs");
         foreach (var pair in result.Alarm.Pairs)
@@ -120,8 +113,8 @@ public static class ConfirmDocument
             json.WriteStartObject();
             json.WriteString("first", result.Units[pair.First]);
             json.WriteString("second", result.Units[pair.Second]);
-            RankDocument.Number(json, "effect", pair.Effect);
-            RankDocument.Number(json, "p_value", pair.PValue);
+            json.Number("effect", pair.Effect);
+            json.Number("p_value", pair.PValue);
             json.WriteEndObject();
         }
         json.WriteEndArray();

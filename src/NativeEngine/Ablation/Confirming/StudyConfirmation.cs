@@ -15,7 +15,7 @@ public static class StudyConfirmation
     /// </summary>
     public static ConfirmResult Run(
         StudyPlan plan, StudyModels models, StudyStandIns standIns, RankSettings settings, IReadOnlyList<Mixture> mixtures, IReadOnlyList<Mixture> ranked,
-        string identity, Action<string, int, int>? progress = null, CancellationToken cancellation = default)
+        string identity, Action<string, long, long>? progress = null, CancellationToken cancellation = default)
     {
         var (table, score) = (standIns.Set.Table, settings.Score);
         var confirmed = new List<ConfirmedMixture>();

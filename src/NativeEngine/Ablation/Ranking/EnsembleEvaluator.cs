@@ -62,7 +62,7 @@ public sealed class EnsembleEvaluator : MixtureEvaluator
     protected override string BlockKey(int block) => _set.BlockKeys[block];
 
     /// <inheritdoc/>
-    protected override void Compute(Mixture mixture, int block, Span<double> losses)
+    protected override void Compute(int lane, Mixture mixture, int block, Span<double> losses)
     {
         foreach (int unit in mixture.Units)
         {

@@ -17,8 +17,11 @@ public sealed record EvaluationOptions
     /// <summary>Already known tokens that a later window of a long document starts with.</summary>
     public int WindowContext { get; init; } = 1;
 
+    /// <summary>Enough rows for the products to be efficient, few enough for a layer's activations to stay in a core's cache or near it.</summary>
+    public const int DefaultTokensPerBatch = 2048;
+
     /// <summary>Most tokens in one forward pass.</summary>
-    public int TokensPerBatch { get; init; } = 8192;
+    public int TokensPerBatch { get; init; } = DefaultTokensPerBatch;
 
     /// <summary>The first block has about this share of the tokens, and every block doubles what came before.</summary>
     public double FirstBlock { get; init; } = 1.0 / 64;

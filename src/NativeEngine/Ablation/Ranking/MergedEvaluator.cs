@@ -17,14 +17,15 @@ public sealed class MergedEvaluator : MixtureEvaluator, IDisposable
     private readonly UnitPool _pool;
     private readonly EvaluationSet _set;
     private readonly MergedModel _merged;
+    private readonly MergeLanes? _lanes;
     private readonly LossCache? _cache;
     private readonly Workspace _workspace;
 
-    /// <summary>An evaluator over a merged model that others may use too; no level is the plain average.</summary>
-    public MergedEvaluator(UnitPool pool, MergedModel merged, EvaluationSet set, LossCache? cache = null, LevelRule? level = null)
+    /// <summary>An evaluator over a merged model, and lanes beside it, that others may use too; no level is the plain average.</summary>
+    public MergedEvaluator(UnitPool pool, MergedModel merged, EvaluationSet set, LossCache? cache = null, LevelRule? level = null, MergeLanes? lanes = null)
         : base(set.Table, cache)
     {
-        (_pool, _merged, _set, _cache, Level) = (pool, merged, set, cache, level ?? LevelRule.Plain);
+        (_pool, _merged, _set, _cache, Level, _lanes) = (pool, merged, set, cache, level ?? LevelRule.Plain, lanes);
         _workspace = new Workspace(merged.Parameters.Device);
     }
 
@@ -68,13 +69,17 @@ public sealed class MergedEvaluator : MixtureEvaluator, IDisposable
     public void Dispose() => _workspace.Dispose();
 
     /// <inheritdoc/>
+    protected override int Lanes => _lanes?.Count ?? 1;
+
+    /// <inheritdoc/>
     protected override string BlockKey(int block) => _set.BlockKeys[block];
 
     /// <inheritdoc/>
-    protected override void Compute(Mixture mixture, int block, Span<double> losses)
+    protected override void Compute(int lane, Mixture mixture, int block, Span<double> losses)
     {
-        _merged.Set(mixture, Level.Of(mixture));
-        Score(_merged.Model, _set, block, losses, _workspace);
+        var (merged, workspace) = lane == 0 ? (_merged, _workspace) : _lanes![lane - 1];
+        merged.Set(mixture, Level.Of(mixture));
+        Score(merged.Model, _set, block, losses, workspace);
     }
 
     /// <summary>Adds up the losses of a block's documents under a model, in the order of their tokens.</summary>

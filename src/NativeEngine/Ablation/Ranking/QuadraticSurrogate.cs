@@ -42,12 +42,16 @@ public sealed class QuadraticSurrogate
         return points;
     }
 
-    /// <summary>Least squares (Householder) over evaluated mixtures. Errors: Usage when they do not determine all n(n+1)/2 coefficients.</summary>
-    public static QuadraticSurrogate Fit(IReadOnlyList<Mixture> points, IReadOnlyList<double> values)
+    /// <summary>
+    /// Least squares (Householder) over evaluated mixtures. A <paramref name="ridge"/> above 0 draws the interactions toward 0: it adds ridge times the mean sum of a pair's
+    /// squared features to each, so that any mixtures determine them. Errors: Usage when they do not determine all n(n+1)/2 coefficients.
+    /// </summary>
+    public static QuadraticSurrogate Fit(IReadOnlyList<Mixture> points, IReadOnlyList<double> values, double ridge = 0)
     {
-        int n = points[0].PoolSize, terms = n * (n + 1) / 2, rows = points.Count;
-        var a = new double[rows, terms];
-        double[] y = [.. values];
+        int n = points[0].PoolSize, terms = n * (n + 1) / 2, rows = points.Count, pairTerms = terms - n;
+        var a = new double[rows + (ridge > 0 ? pairTerms : 0), terms];
+        double[] y = [.. values, .. new double[a.GetLength(0) - rows]];
+        double squares = 0;
         for (int r = 0; r < rows; r++)
         {
             var w = points[r].Weights;
@@ -60,9 +64,15 @@ public sealed class QuadraticSurrogate
             {
                 for (int j = i + 1; j < n; j++)
                 {
-                    a[r, at++] = w[i] * w[j];
+                    a[r, at] = w[i] * w[j];
+                    squares += a[r, at] * a[r, at];
+                    at++;
                 }
             }
+        }
+        for (int t = 0; t < pairTerms && ridge > 0; t++)
+        {
+            a[rows + t, n + t] = Math.Sqrt(ridge * squares / pairTerms);
         }
         double[] b = LeastSquares.Solve(a, y) ?? throw new EngineException(ErrorKind.Usage,
             $"{rows} mixtures do not determine the {terms} coefficients of a quadratic in {n} units", "evaluate the vertices and midpoints of all pairs");

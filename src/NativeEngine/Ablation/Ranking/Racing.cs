@@ -6,8 +6,9 @@ namespace NativeEngine.Ablation.Ranking;
 /// <param name="Documents">Documents everyone in it was scored on.</param>
 /// <param name="Tokens">Their tokens.</param>
 /// <param name="Entered">Candidates that entered.</param>
-/// <param name="Kept">Candidates that went on.</param>
-public sealed record RaceRound(int Documents, long Tokens, int Entered, int Kept);
+/// <param name="Kept">Candidates that go on.</param>
+/// <param name="Blocks">Blocks of documents.</param>
+public sealed record RaceRound(int Documents, long Tokens, int Entered, int Kept, int Blocks);
 
 /// <summary>The outcome of a race.</summary>
 /// <param name="Scores">Each candidate's score on the last documents it was scored on.</param>
@@ -25,43 +26,54 @@ public static class Racing
 {
     /// <summary>
     /// Races candidates. After each round ceil(entered / keep) go on, but never fewer than the finalists; the documents grow by about the same
-    /// factor. With as many finalists as candidates everyone is scored on everything (exhaustive).
+    /// factor. With as many finalists as candidates everyone is scored on everything (exhaustive). Progress hears of tokens scored, of all that the race will score.
     /// </summary>
     public static RaceResult Run(
         MixtureEvaluator evaluator, MixtureScore score, IReadOnlyList<Mixture> candidates, int finalists = 32, double keep = 4,
-        Action<int, int>? progress = null, CancellationToken cancellation = default)
+        Action<long, long>? progress = null, CancellationToken cancellation = default)
+    {
+        var rounds = Plan(evaluator.Table, candidates.Count, finalists, keep);
+        long done = 0, all = Tokens(rounds), before = 0;
+        var scores = new double[candidates.Count];
+        var reached = new int[candidates.Count];
+        int[] running = [.. Enumerable.Range(0, candidates.Count)];
+        foreach (var round in rounds)
+        {
+            long more = round.Tokens - before;
+            evaluator.Prepare([.. running.Select(c => candidates[c])], round.Blocks, _ => progress?.Invoke(done += more, all), cancellation);
+            foreach (int c in running)
+            {
+                scores[c] = score.Of(evaluator.DomainLosses(candidates[c], round.Blocks, cancellation));
+                reached[c]++;
+            }
+            running = [.. running.OrderBy(c => scores[c]).ThenBy(c => c).Take(round.Kept)];
+            before = round.Tokens;
+        }
+        int[] order = [.. Enumerable.Range(0, candidates.Count).OrderByDescending(c => reached[c]).ThenBy(c => scores[c]).ThenBy(c => c)];
+        return new RaceResult(scores, reached, order, rounds);
+    }
+
+    /// <summary>The rounds of a race, all known before it begins. Errors: Usage for a share or finalists that make no race.</summary>
+    public static List<RaceRound> Plan(DocumentTable table, int candidates, int finalists, double keep)
     {
         if (!(keep > 1) || finalists < 1)
         {
             throw new EngineException(ErrorKind.Usage, FormattableString.Invariant($"a race that keeps 1 in {keep} with {finalists} finalists cannot be run"), "keep more than 1 in 1, and at least one finalist");
         }
-        var table = evaluator.Table;
-        var scores = new double[candidates.Count];
-        var reached = new int[candidates.Count];
         var rounds = new List<RaceRound>();
-        int[] running = VisitOrder.Of(candidates);
-        foreach (int blocks in Schedule(table, candidates.Count, finalists, keep))
+        int entered = candidates;
+        foreach (int blocks in Schedule(table, candidates, finalists, keep))
         {
-            int done = 0;
-            foreach (int c in running)
-            {
-                scores[c] = score.Of(evaluator.DomainLosses(candidates[c], blocks, cancellation));
-                reached[c]++;
-                progress?.Invoke(++done, running.Length);
-            }
-            bool last = blocks == table.Blocks;
-            int kept = last ? running.Length : Math.Max(Math.Min(finalists, running.Length), (int)Math.Ceiling(running.Length / keep));
             int documents = table.BlockEnds[blocks - 1];
-            rounds.Add(new RaceRound(documents, Enumerable.Range(0, documents).Sum(i => table[i].Tokens), running.Length, kept));
-            if (!last)
-            {
-                var going = running.OrderBy(c => scores[c]).ThenBy(c => c).Take(kept).ToHashSet();
-                running = [.. running.Where(going.Contains)];
-            }
+            int kept = blocks == table.Blocks ? entered : Math.Max(Math.Min(finalists, entered), (int)Math.Ceiling(entered / keep));
+            rounds.Add(new RaceRound(documents, Enumerable.Range(0, documents).Sum(i => table[i].Tokens), entered, kept, blocks));
+            entered = kept;
         }
-        int[] order = [.. Enumerable.Range(0, candidates.Count).OrderByDescending(c => reached[c]).ThenBy(c => scores[c]).ThenBy(c => c)];
-        return new RaceResult(scores, reached, order, rounds);
+        return rounds;
     }
+
+    /// <summary>Tokens that a race scores: a candidate that goes on is scored on the documents that are new.</summary>
+    public static long Tokens(IReadOnlyList<RaceRound> rounds) => rounds.Select((round, r) => round.Entered * (round.Tokens - (r > 0 ? rounds[r - 1].Tokens : 0))).Sum();
 
     /// <summary>
     /// Block counts of the rounds, the last one all: as many rounds as it takes to come from the candidates to the finalists, the documents of

@@ -1,7 +1,5 @@
-using System.Text;
 using System.Text.Json;
 using NativeEngine.Ablation.Mixtures;
-using NativeEngine.Ablation.Statistics;
 
 namespace NativeEngine.Ablation.Ranking;
 
@@ -17,22 +15,20 @@ public static class RankDocument
     /// <summary>The document as text.</summary>
     public static string Text(RankResult result)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        return StudyJson.Document(json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("schema", 1);
             json.WriteString("identity", result.Identity);
             json.WriteString("seed_key", result.SeedKey);
             Units(json, result);
             Domains(json, result);
             json.WriteStartObject("score");
             json.WriteString("kind", result.Score.Kind == ScoreKind.Mean ? "mean" : "worst");
-            Numbers(json, "domain_weights", result.Score.DomainWeights);
+            json.Numbers("domain_weights", result.Score.DomainWeights);
             json.WriteEndObject();
             json.WriteNumber("confidence", result.Confidence);
             json.WriteNumber("candidates", result.Candidates);
             json.WriteNumber("candidate_budgets", result.CandidateBudgets);
+            Screen(json, result);
             Rounds(json, result);
             json.WriteStartArray("mixtures");
             foreach (var row in result.Rows)
@@ -44,8 +40,8 @@ public static class RankDocument
             foreach (var (mixture, score, rounds) in result.Others)
             {
                 json.WriteStartObject();
-                Weights(json, mixture, result.Units);
-                Number(json, "score", score);
+                json.Weights(mixture, result.Units);
+                json.Number("score", score);
                 json.WriteNumber("rounds", rounds);
                 json.WriteEndObject();
             }
@@ -56,70 +52,12 @@ public static class RankDocument
             if (result.Noise is { } noise)
             {
                 json.WriteStartObject("noise_floor");
-                Number(json, "deviation", noise.Deviation);
+                json.Number("deviation", noise.Deviation);
                 json.WriteNumber("degrees", noise.Degrees);
-                Number(json, "smallest_difference", noise.SmallestDifference(result.Confidence));
+                json.Number("smallest_difference", noise.SmallestDifference(result.Confidence));
                 json.WriteEndObject();
             }
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
-
-    /// <summary>A number, or null when it is undefined.</summary>
-    internal static void Number(Utf8JsonWriter json, string name, double value)
-    {
-        if (double.IsFinite(value))
-        {
-            json.WriteNumber(name, value);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
-    }
-
-    /// <summary>A list of numbers.</summary>
-    internal static void Numbers(Utf8JsonWriter json, string name, IEnumerable<double> values)
-    {
-        json.WriteStartArray(name);
-        foreach (double value in values)
-        {
-            if (double.IsFinite(value))
-            {
-                json.WriteNumberValue(value);
-            }
-            else
-            {
-                json.WriteNullValue();
-            }
-        }
-        json.WriteEndArray();
-    }
-
-    /// <summary>An interval as [low, high], or null.</summary>
-    internal static void Interval(Utf8JsonWriter json, string name, Interval interval)
-    {
-        if (interval.IsDefined)
-        {
-            Numbers(json, name, [interval.Low, interval.High]);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
-    }
-
-    /// <summary>The units of a mixture with their weights.</summary>
-    internal static void Weights(Utf8JsonWriter json, Mixture mixture, IReadOnlyList<string> names)
-    {
-        json.WriteString("mixture", mixture.Describe(names));
-        json.WriteStartObject("weights");
-        foreach (int unit in mixture.Units)
-        {
-            json.WriteNumber(names[unit], mixture.Weights[unit]);
-        }
-        json.WriteEndObject();
+        });
     }
 
     private static void Units(Utf8JsonWriter json, RankResult result)
@@ -160,6 +98,29 @@ public static class RankDocument
         json.WriteEndArray();
     }
 
+    private static void Screen(Utf8JsonWriter json, RankResult result)
+    {
+        if (result.Screen is { } screen)
+        {
+            json.WriteStartObject("screen");
+            json.WriteNumber("fitted", screen.Fitted);
+            json.WriteNumber("documents", screen.Documents);
+            json.WriteNumber("tokens", screen.Tokens);
+            Error(json, screen.Error);
+            json.Number("margin", screen.Margin);
+            json.WriteNumber("kept", screen.Kept.Count);
+            json.WriteEndObject();
+        }
+    }
+
+    private static void Error(Utf8JsonWriter json, SurrogateError error)
+    {
+        json.WriteNumber("held_out_mixtures", error.Points);
+        json.Number("error_root_mean_square", error.RootMeanSquare);
+        json.Number("error_largest", error.Largest);
+        json.Number("error_pearson", error.Correlation.Pearson);
+    }
+
     private static void Rounds(Utf8JsonWriter json, RankResult result)
     {
         json.WriteStartArray("rounds");
@@ -178,27 +139,32 @@ public static class RankDocument
     private static void Row(Utf8JsonWriter json, RankedMixture row, RankResult result)
     {
         json.WriteStartObject();
-        Weights(json, row.Mixture, result.Units);
+        json.Weights(row.Mixture, result.Units);
         json.WriteString("origin", row.Origin);
         json.WriteString("key", row.Key);
-        Number(json, "score", row.Score);
-        Interval(json, "score_interval", row.ScoreInterval);
-        Interval(json, "behind_best", row.Difference);
+        json.Number("score", row.Score);
+        json.Interval("score_interval", row.ScoreInterval);
+        json.Interval("behind_best", row.Difference);
         json.WriteBoolean("separated_from_best", row.Separated);
+        if (!row.Separated && !ReferenceEquals(row, result.Rows[0]))
+        {
+            json.Number("documents_to_separate", row.DocumentsToSeparate(result.Rows[0].Score));
+        }
+        json.WriteBoolean("dominated", row.Dominated);
         json.WriteNumber("probability_of_best", row.ProbabilityOfBest);
         json.WriteNumber("probability_worse_than_best", row.ProbabilityWorse);
-        Numbers(json, "losses", row.DomainLosses);
+        json.Numbers("losses", row.DomainLosses);
         if (row.EnsembleLosses is { } ensemble)
         {
-            Number(json, "ensemble_score", row.EnsembleScore);
-            Numbers(json, "ensemble_losses", ensemble);
+            json.Number("ensemble_score", row.EnsembleScore);
+            json.Numbers("ensemble_losses", ensemble);
         }
         if (row.Levels.Count > 0)
         {
             json.WriteStartObject("levels");
             foreach (var (level, losses) in row.Levels)
             {
-                Numbers(json, level.ToString(), losses);
+                json.Numbers(level.ToString(), losses);
             }
             json.WriteEndObject();
         }
@@ -213,15 +179,15 @@ public static class RankDocument
         {
             json.WriteStartObject();
             json.WriteString("method", method);
-            Weights(json, Mixture.Uniform(result.Units.Count, search.Set), result.Units);
-            Number(json, "score", search.Value);
+            json.Weights(Mixture.Uniform(result.Units.Count, search.Set), result.Units);
+            json.Number("score", search.Value);
             json.WriteNumber("evaluations", search.Evaluations);
             json.WriteStartArray("trace");
             foreach (var step in search.Trace)
             {
                 json.WriteStartObject();
                 json.WriteString("set", string.Join('+', step.Set.Select(u => result.Units[u])));
-                Number(json, "score", step.Value);
+                json.Number("score", step.Value);
                 json.WriteBoolean("accepted", step.Accepted);
                 json.WriteEndObject();
             }
@@ -232,22 +198,19 @@ public static class RankDocument
         if (result.Descent is { } descent)
         {
             json.WriteStartObject("descent");
-            Weights(json, descent.Mixture, result.Units);
-            Number(json, "score", descent.Score);
+            json.Weights(descent.Mixture, result.Units);
+            json.Number("score", descent.Score);
             json.WriteBoolean("converged", descent.Converged);
-            Numbers(json, "scores", descent.Trace.Select(s => s.Score));
-            Numbers(json, "gaps", descent.Trace.Select(s => s.Gap));
+            json.Numbers("scores", descent.Trace.Select(s => s.Score));
+            json.Numbers("gaps", descent.Trace.Select(s => s.Gap));
             json.WriteEndObject();
         }
         if (result.Surrogate is { } surrogate)
         {
             json.WriteStartObject("surrogate");
-            json.WriteNumber("held_out_mixtures", surrogate.Error.Points);
-            Number(json, "error_root_mean_square", surrogate.Error.RootMeanSquare);
-            Number(json, "error_largest", surrogate.Error.Largest);
-            Number(json, "error_pearson", surrogate.Error.Correlation.Pearson);
-            Weights(json, surrogate.Minimum, result.Units);
-            Numbers(json, "linear", surrogate.Fit.Linear);
+            Error(json, surrogate.Error);
+            json.Weights(surrogate.Minimum, result.Units);
+            json.Numbers("linear", surrogate.Fit.Linear);
             json.WriteStartArray("pairs");
             for (int i = 0; i < surrogate.Fit.Units; i++)
             {
@@ -277,8 +240,8 @@ public static class RankDocument
             json.WriteString("unit", result.Units[u]);
             foreach (var (name, value) in new[] { ("leave_one_out", worth.LeaveOneOut[u]), ("shapley", worth.Shapley[u]), ("banzhaf", worth.Banzhaf[u]) })
             {
-                Number(json, name, value.Value);
-                Interval(json, name + "_interval", value.Interval);
+                json.Number(name, value.Value);
+                json.Interval(name + "_interval", value.Interval);
             }
             json.WriteEndObject();
         }
@@ -290,25 +253,18 @@ public static class RankDocument
     {
         var safety = result.Safety;
         json.WriteStartObject("merge_safety");
-        Number(json, "barrier", safety.Barrier);
-        Number(json, "gain_over_seed", safety.Gain);
-        Number(json, "sign_conflict", safety.Whole.SignConflict);
-        Number(json, "mean_cosine", safety.Whole.MeanCosine);
-        Number(json, "movement", safety.Whole.Movement);
+        json.Number("barrier", safety.Barrier);
+        json.Number("gain_over_seed", safety.Gain);
+        json.Number("sign_conflict", safety.Whole.SignConflict);
+        json.Number("mean_cosine", safety.Whole.MeanCosine);
+        json.Number("movement", safety.Whole.Movement);
         json.WriteStartArray("cosines");
         for (int i = 0; i < result.Units.Count; i++)
         {
             json.WriteStartArray();
             for (int j = 0; j < result.Units.Count; j++)
             {
-                if (double.IsNaN(safety.Cosines[i, j]))
-                {
-                    json.WriteNullValue();
-                }
-                else
-                {
-                    json.WriteNumberValue(safety.Cosines[i, j]);
-                }
+                json.Value(safety.Cosines[i, j]);
             }
             json.WriteEndArray();
         }
@@ -318,9 +274,9 @@ public static class RankDocument
         {
             json.WriteStartObject();
             json.WriteString("tensor", tensor.Name);
-            Number(json, "sign_conflict", tensor.SignConflict);
-            Number(json, "mean_cosine", tensor.MeanCosine);
-            Number(json, "movement", tensor.Movement);
+            json.Number("sign_conflict", tensor.SignConflict);
+            json.Number("mean_cosine", tensor.MeanCosine);
+            json.Number("movement", tensor.Movement);
             json.WriteEndObject();
         }
         json.WriteEndArray();

@@ -33,6 +33,9 @@ public sealed record RankedMixture
     /// <summary>Share of resamples in which the best beats it.</summary>
     public required double ProbabilityWorse { get; init; }
 
+    /// <summary>Whether another of the mixtures beats it in every domain.</summary>
+    public required bool Dominated { get; init; }
+
     /// <summary>Mean losses of the ensemble, or null.</summary>
     public required IReadOnlyList<double>? EnsembleLosses { get; init; }
 
@@ -44,6 +47,12 @@ public sealed record RankedMixture
 
     /// <summary>Whether documents separate it from the best one: the interval of the difference does not reach 0.</summary>
     public bool Separated => Difference.Low > 0;
+
+    /// <summary>
+    /// About how many times as many documents would separate it from the best, (half the interval's width / the difference)^2; infinite where there is no difference.
+    /// </summary>
+    /// <param name="best">The best mixture's score.</param>
+    public double DocumentsToSeparate(double best) => Score > best ? Math.Pow((Score - best - Difference.Low) / (Score - best), 2) : double.PositiveInfinity;
 }
 
 /// <summary>A fitted surrogate with its measured error and its lowest point.</summary>
@@ -84,6 +93,9 @@ public sealed record RankResult
 
     /// <summary>Candidates that left the race, best first: mixture, last score, rounds.</summary>
     public required IReadOnlyList<(Mixture Mixture, double Score, int Rounds)> Others { get; init; }
+
+    /// <summary>The screening before the race, or null.</summary>
+    public required ScreenResult? Screen { get; init; }
 
     /// <summary>The race.</summary>
     public required IReadOnlyList<RaceRound> Rounds { get; init; }

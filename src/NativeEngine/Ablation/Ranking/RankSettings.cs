@@ -38,6 +38,9 @@ public sealed record RankSettings
     /// <summary>1 in so many goes on after a round.</summary>
     public required double Keep { get; init; }
 
+    /// <summary>Whether many candidates are screened by a fitted quadratic before they race.</summary>
+    public required bool Screen { get; init; }
+
     /// <summary>Searches to run: forward, backward, swap, soup.</summary>
     public required IReadOnlyList<string> Searches { get; init; }
 
@@ -67,7 +70,7 @@ public sealed record RankSettings
         var candidates = CandidateSection.Read(study.Section("candidates"), plan, names);
         var e = study.Section("evaluation")?.Members("documents", "domains", "weights", "score", "levels", "ensemble", "align", "confidence", "resamples", "first_block", "tokens_per_batch", "window_context")
             ?? new Dictionary<string, StudyNode>();
-        var s = study.Section("search")?.Members("finalists", "keep", "greedy", "descent", "surrogate", "worth", "share") ?? new Dictionary<string, StudyNode>();
+        var s = study.Section("search")?.Members("finalists", "keep", "screen", "greedy", "descent", "surrogate", "worth", "share") ?? new Dictionary<string, StudyNode>();
         var descent = s.GetValueOrDefault("descent");
         var worth = s.GetValueOrDefault("worth");
         var w = worth is { IsMapping: true } ? worth.Members("exact_up_to", "orders") : null;
@@ -80,7 +83,7 @@ public sealed record RankSettings
             {
                 MaxDocuments = (int)(e.GetValueOrDefault("documents")?.Whole(1, int.MaxValue) ?? 1000),
                 FirstBlock = e.GetValueOrDefault("first_block")?.Number(1e-6, 1) ?? 1.0 / 64,
-                TokensPerBatch = (int)(e.GetValueOrDefault("tokens_per_batch")?.Whole(1, 1 << 24) ?? 8192),
+                TokensPerBatch = (int)(e.GetValueOrDefault("tokens_per_batch")?.Whole(1, 1 << 24) ?? EvaluationOptions.DefaultTokensPerBatch),
                 WindowContext = (int)(e.GetValueOrDefault("window_context")?.Whole(1, plan.Config.ContextLength) ?? 1),
                 Seed = study.RngSeed,
             },
@@ -92,6 +95,7 @@ public sealed record RankSettings
             Resamples = (int)(e.GetValueOrDefault("resamples")?.Whole(10, 100_000) ?? 1000),
             Finalists = s.GetValueOrDefault("finalists") is { } f ? (f.Text() == "all" ? int.MaxValue : (int)f.Whole(1, int.MaxValue)) : 64,
             Keep = s.GetValueOrDefault("keep")?.Number(1.01) ?? 4,
+            Screen = s.GetValueOrDefault("screen")?.Flag() ?? true,
             Searches = s.GetValueOrDefault("greedy") is { } g ? (g.IsScalar && g.Text() == "true" ? ["forward", "swap"] : g.IsScalar && g.Text() == "false" ? []
                 : [.. g.Items().Select(item => item.Choice("forward", "backward", "swap", "soup"))]) : ["forward", "swap"],
             Descent = descent is null || (descent.IsScalar && descent.Flag()) ? new DescentOptions() : descent.IsScalar ? null : ReadDescent(descent),

@@ -12,9 +12,10 @@ public sealed record SearchResult(IReadOnlyList<int> Set, double Value, IReadOnl
 
 /// <summary>
 /// Searches over sets of units for the lowest value of any function of a set. Every set is evaluated once; ties go to the lowest index.
-/// Sets an admissible-function refuses are passed over.
+/// Sets an admissible-function refuses are passed over; <c>prepare</c> hears of all sets that are about to be asked for.
 /// </summary>
-public sealed class SetSearch(int units, Func<IReadOnlyList<int>, double> value, Func<IReadOnlyList<int>, bool>? admissible = null)
+public sealed class SetSearch(
+    int units, Func<IReadOnlyList<int>, double> value, Func<IReadOnlyList<int>, bool>? admissible = null, Action<IReadOnlyList<int[]>>? prepare = null)
 {
     private readonly Dictionary<string, double> _values = new(StringComparer.Ordinal);
 
@@ -98,7 +99,9 @@ public sealed class SetSearch(int units, Func<IReadOnlyList<int>, double> value,
     private SearchStep? Better(IEnumerable<int[]> sets, double best)
     {
         SearchStep? found = null;
-        foreach (int[] set in sets.Where(s => admissible?.Invoke(s) ?? true))
+        int[][] allowed = [.. sets.Where(s => admissible?.Invoke(s) ?? true)];
+        prepare?.Invoke(allowed);
+        foreach (int[] set in allowed)
         {
             double value = Value(set);
             if (value < best)

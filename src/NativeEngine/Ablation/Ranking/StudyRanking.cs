@@ -1,151 +1,7 @@
 using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Ablation.Statistics;
-using NativeEngine.Devices;
 
 namespace NativeEngine.Ablation.Ranking;
-
-/// <summary>A study's pool, documents and stand-ins, open for ranking and confirming. Owns them all.</summary>
-public sealed class StudyStandIns : IDisposable
-{
-    private readonly List<IDisposable> _owned = [];
-    private readonly Dictionary<LevelRule, MergedEvaluator> _levels = [];
-    private readonly StudyPlan _plan;
-    private readonly StudyModels _models;
-    private readonly RankSettings _settings;
-    private readonly Device _device;
-
-    /// <summary>Opens the units of one RNG seed at the full budget, merged on a device; losses are cached in a folder.</summary>
-    public StudyStandIns(StudyPlan plan, StudyModels models, RankSettings settings, Device device, string lossFolder, int threads, CancellationToken cancellation = default)
-    {
-        (_plan, _models, _settings, _device) = (plan, models, settings, device);
-        Threads = threads;
-        try
-        {
-            Cache = Own(new LossCache(lossFolder));
-            Pool = OpenPool(0, 1, cancellation);
-            Set = Own(new EvaluationSet(plan.Evaluation, plan.Config, device, settings.Evaluation));
-            Merged = Own(new MergedModel(Pool, device));
-            Average = Level(LevelRule.Plain);
-            Ensemble = new EnsembleEvaluator(Pool, Merged, Set, Cache);
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
-    }
-
-    /// <summary>
-    /// About what ranking holds: sum, model and gradient of one model, activations of a batch, tokens, and the ensemble's probabilities. Mapped models are
-    /// not counted; the system takes that memory back when it needs it.
-    /// </summary>
-    public static long PeakBytes(StudyPlan plan, RankSettings settings)
-    {
-        long parameters = plan.Config.Layout().Length, tokens = plan.Evaluation.Report.Tokens;
-        long batch = Math.Min(settings.Evaluation.TokensPerBatch, tokens);
-        long widths = (8L * plan.Config.HiddenSize) + (3L * plan.Config.IntermediateSize) + (3L * plan.Config.QuerySize);
-        long activations = batch * widths * sizeof(float) * (settings.Descent is null ? 2 : plan.Config.Layers + 2);
-        return MergedModel.BytesFor(plan.Config.Layout()) + (settings.Descent is null ? 0 : parameters * sizeof(float)) + activations + (20 * tokens)
-            + (settings.Ensemble ? (long)sizeof(double) * tokens * plan.Units.Count : 0);
-    }
-
-    /// <summary>CPU threads for what runs on the host.</summary>
-    public int Threads { get; }
-
-    /// <summary>The losses on disk.</summary>
-    public LossCache Cache { get; }
-
-    /// <summary>The units.</summary>
-    public UnitPool Pool { get; }
-
-    /// <summary>The documents.</summary>
-    public EvaluationSet Set { get; }
-
-    /// <summary>The buffer the units are merged in.</summary>
-    public MergedModel Merged { get; }
-
-    /// <summary>The method's own stand-in.</summary>
-    public MergedEvaluator Average { get; }
-
-    /// <summary>The second stand-in.</summary>
-    public EnsembleEvaluator Ensemble { get; }
-
-    /// <summary>The average at a level.</summary>
-    public MergedEvaluator Level(LevelRule rule)
-    {
-        if (!_levels.TryGetValue(rule, out var evaluator))
-        {
-            _levels[rule] = evaluator = Own(new MergedEvaluator(Pool, Merged, Set, Cache, rule));
-        }
-        return evaluator;
-    }
-
-    /// <summary>The average of the units of another RNG seed, or of a fraction of the budget. Disposing it closes its pool.</summary>
-    public (MergedEvaluator Evaluator, IDisposable Owner) Other(int seedIndex, double fraction, CancellationToken cancellation = default)
-    {
-        var pool = OpenPool(seedIndex, fraction, cancellation, own: false);
-        var merged = new MergedModel(pool, _device);
-        var evaluator = new MergedEvaluator(pool, merged, Set, Cache);
-        return (evaluator, new Owner([evaluator, merged, pool]));
-    }
-
-    /// <summary>Losses of the seed's documents, cached.</summary>
-    public double[] SeedLosses(CancellationToken cancellation = default) => Average.SeedLosses(cancellation);
-
-    /// <summary>Blocks that hold at least a share of the documents' tokens.</summary>
-    public int BlocksFor(double share)
-    {
-        long tokens = 0;
-        for (int b = 0; b < Set.Table.Blocks; b++)
-        {
-            var (first, count) = Set.Table.Block(b).GetOffsetAndLength(Set.Table.Count);
-            tokens += Enumerable.Range(first, count).Sum(i => Set.Table[i].Tokens);
-            if (tokens >= share * Set.Table.Tokens * 0.75)
-            {
-                return b + 1;
-            }
-        }
-        return Set.Table.Blocks;
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        for (int i = _owned.Count - 1; i >= 0; i--)
-        {
-            _owned[i].Dispose();
-        }
-        _owned.Clear();
-    }
-
-    private UnitPool OpenPool(int seedIndex, double fraction, CancellationToken cancellation, bool own = true)
-    {
-        string suffix = fraction == 1 ? "" : FormattableString.Invariant($"/{fraction:R}");
-        var pool = new UnitPool(
-            new PoolUnit("seed", _models.Seed, _models.Jobs.Seed.Hash),
-            [.. _plan.Units.Select(u => new PoolUnit(u.Name, _models.Unit(u.Index, seedIndex, fraction), _models.Jobs.Unit(u.Index, seedIndex).Hash + suffix))],
-            Threads, _settings.Align ? UnitAlignment.ToSeed : null, cancellation);
-        return own ? Own(pool) : pool;
-    }
-
-    private T Own<T>(T item)
-        where T : IDisposable
-    {
-        _owned.Add(item);
-        return item;
-    }
-
-    private sealed class Owner(IReadOnlyList<IDisposable> items) : IDisposable
-    {
-        public void Dispose()
-        {
-            foreach (var item in items)
-            {
-                item.Dispose();
-            }
-        }
-    }
-}
 
 /// <summary>Ranks a study's candidates: race, intervals, second stand-in, searches, worth and the merge-safety gauge.</summary>
 public static class StudyRanking
@@ -154,13 +10,15 @@ public static class StudyRanking
     /// Ranks. The result is a function of the study, its models and its documents alone: not of threads, of what was cached, or of time.
     /// Progress hears what is done: a phase, done, of.
     /// </summary>
-    public static RankResult Run(StudyStandIns standIns, StudyModels models, RankSettings settings, string identity, Action<string, int, int>? progress = null, CancellationToken cancellation = default)
+    public static RankResult Run(StudyStandIns standIns, StudyModels models, RankSettings settings, string identity, Action<string, long, long>? progress = null, CancellationToken cancellation = default)
     {
         var (table, score, average) = (standIns.Set.Table, settings.Score, standIns.Average);
         var candidates = settings.Candidates;
         double[] seed = standIns.SeedLosses(cancellation);
-        var race = Racing.Run(average, score, candidates, settings.Finalists, settings.Keep, (done, of) => progress?.Invoke("scoring candidates", done, of), cancellation);
-        var finalists = race.Order.Take(race.Rounds[^1].Entered).ToList();
+        var screen = settings.Screen ? Screening.Run(average, score, candidates, settings.Finalists, settings.Keep, standIns.Set.Options.Seed, (done, of) => progress?.Invoke("screening", done, of), cancellation) : null;
+        IReadOnlyList<int> racers = screen?.Kept ?? [.. Enumerable.Range(0, candidates.Count)];
+        var race = Racing.Run(average, score, [.. racers.Select(c => candidates[c])], settings.Finalists, settings.Keep, (done, of) => progress?.Invoke("racing", done, of), cancellation);
+        var finalists = race.Order.Take(race.Rounds[^1].Entered).Select(r => racers[r]).ToList();
         standIns.Cache.Flush();
         int blocks = standIns.BlocksFor(settings.SearchShare);
         var searches = Search(standIns, settings, blocks, progress, cancellation);
@@ -170,12 +28,16 @@ public static class StudyRanking
         var found = searches.Select(s => (s.Method, Mixture: Mixture.Uniform(standIns.Pool.Count, s.Result.Set)))
             .Concat(descent is null ? [] : [("descent", descent.Mixture)]).Concat(surrogate is null ? [] : [("surrogate", surrogate.Minimum)]).ToList();
         Mixture[] shown = [.. finalists.Select(c => candidates[c]).Concat(found.Select(f => f.Mixture)).Distinct()];
-        double[][] losses = [.. shown.Select((m, i) =>
-        {
-            progress?.Invoke("scoring finalists", i + 1, shown.Length);
-            return average.Losses(m, table.Blocks, cancellation).ToArray();
-        })];
+        int scored = 0;
+        average.Prepare(shown, table.Blocks, _ => progress?.Invoke("scoring finalists", ++scored, shown.Length), cancellation);
+        double[][] losses = [.. shown.Select(m => average.Losses(m, table.Blocks, cancellation).ToArray())];
         var bootstrap = PairedBootstrap.Of(losses, table, score, standIns.Set.Options.Seed, settings.Resamples, settings.Confidence);
+        foreach (var level in settings.Levels)
+        {
+            int done = 0;
+            standIns.Level(level).Prepare(shown, table.Blocks, _ => progress?.Invoke($"level {level}", ++done, shown.Length), cancellation);
+        }
+        bool[] dominated = Domination.Of([.. losses.Select(l => table.DomainLosses(l))], score.DomainWeights);
         var rows = new List<RankedMixture>();
         for (int i = 0; i < shown.Length; i++)
         {
@@ -192,11 +54,15 @@ public static class StudyRanking
                 Difference = bootstrap.Differences[i],
                 ProbabilityOfBest = bootstrap.ProbabilityOfBest[i],
                 ProbabilityWorse = bootstrap.ProbabilityWorse[i],
+                Dominated = dominated[i],
                 EnsembleLosses = ensemble,
                 EnsembleScore = ensemble is null ? double.NaN : score.Of(ensemble),
                 Levels = [.. settings.Levels.Select(l => (l, standIns.Level(l).DomainLosses(shown[i], cancellation)))],
             });
-            progress?.Invoke("other stand-ins", i + 1, shown.Length);
+            if (ensemble is not null)
+            {
+                progress?.Invoke("ensembles", i + 1, shown.Length);
+            }
         }
         rows = [.. rows.OrderBy(r => r.Score)];
         standIns.Cache.Flush();
@@ -217,7 +83,12 @@ public static class StudyRanking
             SeedLosses = table.DomainLosses(seed),
             Confidence = settings.Confidence,
             Rows = rows,
-            Others = [.. race.Order.Skip(finalists.Count).Select(c => (candidates[c], race.Scores[c], race.Reached[c]))],
+            Others =
+            [
+                .. race.Order.Skip(finalists.Count).Select(r => (candidates[racers[r]], race.Scores[r], race.Reached[r])),
+                .. (screen?.Left ?? []).Select(c => (candidates[c], screen!.Predicted[c], 0)),
+            ],
+            Screen = screen,
             Rounds = race.Rounds,
             Candidates = candidates.Count,
             CandidateBudgets = candidates.Sum(c => (double)c.Units.Count),
@@ -232,14 +103,15 @@ public static class StudyRanking
         };
     }
 
-    private static List<(string Method, SearchResult Result)> Search(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, int, int>? progress, CancellationToken cancellation)
+    private static List<(string Method, SearchResult Result)> Search(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, long, long>? progress, CancellationToken cancellation)
     {
         int n = standIns.Pool.Count, done = 0;
         var search = new SetSearch(n, set =>
         {
             progress?.Invoke("searching sets", ++done, 0);
             return settings.Score.Of(standIns.Average.DomainLosses(Mixture.Uniform(n, set), blocks, cancellation));
-        }, set => settings.Rules.Broken(Mixture.Uniform(n, set), standIns.Pool.Names) is null);
+        }, set => settings.Rules.Broken(Mixture.Uniform(n, set), standIns.Pool.Names) is null,
+            sets => standIns.Average.Prepare([.. sets.Select(set => Mixture.Uniform(n, set))], blocks, null, cancellation));
         var results = new List<(string, SearchResult)>();
         foreach (string method in settings.Searches)
         {
@@ -255,7 +127,7 @@ public static class StudyRanking
         return results;
     }
 
-    private static DescentResult? Descend(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, int, int>? progress, CancellationToken cancellation)
+    private static DescentResult? Descend(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, long, long>? progress, CancellationToken cancellation)
     {
         if (settings.Descent is null || settings.Score.Kind != ScoreKind.Mean)
         {
@@ -268,7 +140,7 @@ public static class StudyRanking
             _ => progress?.Invoke("descending", ++step, settings.Descent.Steps), cancellation);
     }
 
-    private static SurrogateResult? Surrogate(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, int, int>? progress, CancellationToken cancellation)
+    private static SurrogateResult? Surrogate(StudyStandIns standIns, RankSettings settings, int blocks, Action<string, long, long>? progress, CancellationToken cancellation)
     {
         int n = standIns.Pool.Count;
         if (settings.SurrogateChecks == 0)
@@ -278,17 +150,14 @@ public static class StudyRanking
         var design = QuadraticSurrogate.Design(n);
         var held = DirichletSampler.Draw(n, new DirichletOptions { Count = settings.SurrogateChecks }, new MixtureRules(), standIns.Pool.Names, standIns.Set.Options.Seed);
         int done = 0;
-        double Value(Mixture m)
-        {
-            progress?.Invoke("fitting a surrogate", ++done, design.Count + held.Count);
-            return settings.Score.Of(standIns.Average.DomainLosses(m, blocks, cancellation));
-        }
-        double[] values = [.. VisitOrder.Of(design).Select(i => (i, Value: Value(design[i]))).OrderBy(p => p.i).Select(p => p.Value)];
+        standIns.Average.Prepare([.. design, .. held], blocks, _ => progress?.Invoke("fitting a surrogate", ++done, design.Count + held.Count), cancellation);
+        double Value(Mixture m) => settings.Score.Of(standIns.Average.DomainLosses(m, blocks, cancellation));
+        double[] values = [.. design.Select(Value)];
         var fit = QuadraticSurrogate.Fit(design, values);
         return new SurrogateResult(fit, fit.Measure(held, [.. held.Select(Value)]), fit.Minimum(settings.Rules));
     }
 
-    private static NoiseFloor? Noise(StudyStandIns standIns, StudyModels models, MixtureScore score, List<RankedMixture> rows, Action<string, int, int>? progress, CancellationToken cancellation)
+    private static NoiseFloor? Noise(StudyStandIns standIns, StudyModels models, MixtureScore score, List<RankedMixture> rows, Action<string, long, long>? progress, CancellationToken cancellation)
     {
         if (models.SeedCount < 2)
         {

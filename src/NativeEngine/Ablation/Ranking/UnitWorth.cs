@@ -40,17 +40,18 @@ public sealed class UnitWorth
     /// </summary>
     public WorthResult Compute(
         int exactUpTo = 8, int orders = 16, int resamples = 200, double confidence = 0.9, ulong seed = 1,
-        Action<int, int>? progress = null, CancellationToken cancellation = default)
+        Action<long, long>? progress = null, CancellationToken cancellation = default)
     {
         bool exact = _n <= exactUpTo;
         int[][] arrivals = exact ? [] : Arrivals(orders, seed);
         int[][] extra = exact ? [] : RandomSets(arrivals.Length, seed);
         var sets = new Dictionary<string, double[]>(StringComparer.Ordinal) { [""] = _seed };
         List<int[]> wanted = [.. (exact ? MixtureCandidates.AllSubsets(_n) : Wanted(arrivals, extra)).Where(s => s.Length > 0).DistinctBy(Key)];
-        foreach (int i in VisitOrder.Of([.. wanted.Select(s => Mixture.Uniform(_n, s))]))
+        int done = 0;
+        _evaluator.Prepare([.. wanted.Select(s => Mixture.Uniform(_n, s))], _blocks, _ => progress?.Invoke(++done, wanted.Count), cancellation);
+        foreach (int[] set in wanted)
         {
-            sets[Key(wanted[i])] = _evaluator.Losses(Mixture.Uniform(_n, wanted[i]), _blocks, cancellation).ToArray();
-            progress?.Invoke(sets.Count - 1, wanted.Count);
+            sets[Key(set)] = _evaluator.Losses(Mixture.Uniform(_n, set), _blocks, cancellation).ToArray();
         }
         string[] keys = [.. sets.Keys];
         var place = keys.Select((k, i) => (k, i)).ToDictionary(p => p.k, p => p.i, StringComparer.Ordinal);

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using NativeEngine.Ablation.Confirming;
 using NativeEngine.Ablation.Ranking;
 using NativeEngine.Formats;
@@ -49,7 +48,7 @@ public sealed class StudyTables
     public string RankingCsv()
     {
         var text = new StringBuilder();
-        text.Append("rank,mixture,origin,score,score_low,score_high,behind_best_low,behind_best_high,probability_of_best,separated,ensemble_score");
+        text.Append("rank,mixture,origin,score,score_low,score_high,behind_best_low,behind_best_high,probability_of_best,separated,dominated,ensemble_score");
         foreach (string domain in _domains)
         {
             text.Append(',').Append(Cell("loss " + domain));
@@ -60,7 +59,7 @@ public sealed class StudyTables
         {
             var (low, high) = Ends(row, "score_interval");
             var (from, to) = Ends(row, "behind_best");
-            text.Append(CultureInfo.InvariantCulture, $"{++rank},{Cell(row.RequireString("mixture"))},{Cell(row.RequireString("origin"))},{Exact(row, "score")},{Exact(low)},{Exact(high)},{Exact(from)},{Exact(to)},{Exact(row, "probability_of_best")},{(row.RequireBool("separated_from_best") ? "true" : "false")},{Exact(row, "ensemble_score")}");
+            text.Append(CultureInfo.InvariantCulture, $"{++rank},{Cell(row.RequireString("mixture"))},{Cell(row.RequireString("origin"))},{Exact(row, "score")},{Exact(low)},{Exact(high)},{Exact(from)},{Exact(to)},{Exact(row, "probability_of_best")},{(row.RequireBool("separated_from_best") ? "true" : "false")},{(row.RequireBool("dominated") ? "true" : "false")},{Exact(row, "ensemble_score")}");
             foreach (var loss in row.Require("losses").Items())
             {
                 text.Append(',').Append(Exact(loss.AsDouble()));
@@ -122,54 +121,51 @@ public sealed class StudyTables
     }
 
     /// <summary>Everything in one document: ranking, confirmation, and what each training cost.</summary>
-    public string Json(string command)
+    public string Json(string command) => StudyJson.Document(json =>
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        json.WriteString("study", Path.GetFileName(_plan.Study.Path));
+        json.WriteString("command", command);
+        json.WriteStartArray("trainings");
+        foreach (var training in _trainings)
         {
             json.WriteStartObject();
-            json.WriteNumber("schema", 1);
-            json.WriteString("study", Path.GetFileName(_plan.Study.Path));
-            json.WriteString("command", command);
-            json.WriteStartArray("trainings");
-            foreach (var training in _trainings)
+            json.WriteString("training", training.Name);
+            json.WriteString("key", training.Key);
+            if (training.Cost is { } cost)
             {
-                json.WriteStartObject();
-                json.WriteString("training", training.Name);
-                json.WriteString("key", training.Key);
-                if (training.Cost is { } cost)
-                {
-                    json.WriteNumber("steps", cost.Steps);
-                    json.WriteNumber("tokens", cost.Tokens);
-                    json.WriteNumber("flops", cost.Flops);
-                    json.WriteNumber("seconds", cost.Seconds);
-                }
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WritePropertyName("rank");
-            _rank.Element.WriteTo(json);
-            if (_confirm is not null)
-            {
-                json.WritePropertyName("confirm");
-                _confirm.Element.WriteTo(json);
+                json.WriteNumber("steps", cost.Steps);
+                json.WriteNumber("tokens", cost.Tokens);
+                json.WriteNumber("flops", cost.Flops);
+                json.WriteNumber("seconds", cost.Seconds);
             }
             json.WriteEndObject();
         }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
+        json.WriteEndArray();
+        json.WritePropertyName("rank");
+        _rank.Element.WriteTo(json);
+        if (_confirm is not null)
+        {
+            json.WritePropertyName("confirm");
+            _confirm.Element.WriteTo(json);
+        }
+    });
 
     private void Best(StringBuilder text)
     {
         var rows = _rank.Require("mixtures").Items().ToList();
         text.Append(CultureInfo.InvariantCulture, $"## Ranking\n\n{_rank.RequireInt("candidates"):N0} candidates; {rows.Count} mixtures scored on all documents.\n\n");
-        text.Append("| | mixture | score | interval | behind the best | chance to be best | from |\n|---|---|---|---|---|---|---|\n");
+        text.Append("| | mixture | score | interval | behind the best | chance to be best | Pareto front | from |\n|---|---|---|---|---|---|---|---|\n");
         for (int i = 0; i < Math.Min(20, rows.Count); i++)
         {
-            string behind = i == 0 ? "" : rows[i].RequireBool("separated_from_best") ? Range(rows[i], "behind_best") : Range(rows[i], "behind_best") + ", not separable yet";
-            text.Append(CultureInfo.InvariantCulture, $"| {i + 1} | {Escape(rows[i].RequireString("mixture"))} | {Short(rows[i], "score")} | {Range(rows[i], "score_interval")} | {behind} | {100 * rows[i].RequireDouble("probability_of_best"):0} % | {rows[i].RequireString("origin")} |\n");
+            string needed = rows[i].OptionalDouble("documents_to_separate") is < 1000 and var times ? string.Create(CultureInfo.InvariantCulture, $", {Math.Ceiling(times):0}x the documents would") : "";
+            string behind = i == 0 ? "" : rows[i].RequireBool("separated_from_best") ? Range(rows[i], "behind_best") : $"{Range(rows[i], "behind_best")}, not separable yet{needed}";
+            text.Append(CultureInfo.InvariantCulture, $"| {i + 1} | {Escape(rows[i].RequireString("mixture"))} | {Short(rows[i], "score")} | {Range(rows[i], "score_interval")} | {behind} | {100 * rows[i].RequireDouble("probability_of_best"):0} % | {(rows[i].RequireBool("dominated") ? "" : "yes")} | {rows[i].RequireString("origin")} |\n");
         }
-        text.Append('\n');
+        text.Append(CultureInfo.InvariantCulture, $"\n{rows.Count(r => !r.RequireBool("dominated"))} of the {rows.Count} are on the Pareto front: none of the others is at least as good in every domain and better in one.\n\n");
+        if (_rank.Optional("screen") is { } screen)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), and left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
+        }
         if (_rank.Optional("noise_floor") is { } noise)
         {
             text.Append(CultureInfo.InvariantCulture, $"Another RNG seed alone moves a score by {Short(noise, "deviation")} (standard deviation, {noise.RequireInt("degrees")} degrees of freedom): differences below {Short(noise, "smallest_difference")} mean nothing.\n\n");

@@ -13,12 +13,19 @@ public sealed record DeviceTalk(Action<string> Detail, Action<string> Info, Acti
 public sealed partial class DeviceChoice
 {
     private readonly string _asked;
+    private readonly MatMulPrecision _precision;
     private readonly GpuBackend? _backend;
 
-    /// <summary>Refuses what is no device name (usage) and a named device that is not there or cannot be used (device unavailable).</summary>
-    public DeviceChoice(string asked)
+    /// <summary>
+    /// Refuses what is no device name, and bfloat16 where no CUDA device is named (usage); a named device that is not there or cannot be used (device unavailable).
+    /// </summary>
+    public DeviceChoice(string asked, MatMulPrecision precision = MatMulPrecision.Float32)
     {
-        _asked = asked;
+        (_asked, _precision) = (asked, precision);
+        if (precision != MatMulPrecision.Float32 && !asked.StartsWith("cuda", StringComparison.Ordinal))
+        {
+            throw new EngineException(ErrorKind.Usage, $"matrix products of bfloat16 need the tensor cores of a CUDA device, the device is '{asked}'", "name the device: --device cuda");
+        }
         if (asked is "auto" or "cpu")
         {
             return;
@@ -45,7 +52,7 @@ public sealed partial class DeviceChoice
     {
         if (_backend is not null)
         {
-            var named = _backend.Open(_asked, memoryLimit ?? long.MaxValue, decorate);
+            var named = _backend.Open(_asked, memoryLimit ?? long.MaxValue, decorate, _precision);
             talk.Detail($"device: {named.Description}");
             return named;
         }

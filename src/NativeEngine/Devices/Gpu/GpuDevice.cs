@@ -19,13 +19,13 @@ public sealed class GpuDevice : Device
     private bool _disposed;
 
     /// <summary>Takes a driver over: it is disposed with the device, also when the kernels cannot be made.</summary>
-    internal GpuDevice(IGpuDriver driver, Func<IGpuDriver, IKernels> kernels, Func<IKernels, IKernels>? decorate = null)
+    internal GpuDevice(IGpuDriver driver, Func<GpuDevice, IKernels> kernels, Func<IKernels, IKernels>? decorate = null)
     {
         _driver = driver;
         _arena = new GpuArena(driver);
         try
         {
-            _own = kernels(driver);
+            _own = kernels(this);
             Kernels = decorate is null ? _own : decorate(_own);
         }
         catch
@@ -39,7 +39,7 @@ public sealed class GpuDevice : Device
     public override string Name => _driver.Name;
 
     /// <inheritdoc/>
-    public override string Description => _driver.Description;
+    public override string Description => (_own as GpuKernels)?.Precision == MatMulPrecision.BFloat16 ? $"{_driver.Description}, matrix products of bfloat16" : _driver.Description;
 
     /// <inheritdoc/>
     public override IKernels Kernels { get; }

@@ -51,12 +51,13 @@ public abstract class GpuBackend
             : throw new EngineException(ErrorKind.DeviceUnavailable, $"the device {found.Description} cannot be used: {found.Problem}", Ways);
     }
 
-    /// <summary>Opens the device that <see cref="Choose"/> finds, with a limit on what may be allocated. Errors: DeviceUnavailable.</summary>
-    public GpuDevice Open(string device, long memoryLimit = long.MaxValue, Func<IKernels, IKernels>? decorate = null) =>
-        new(OpenDriver(Choose(device)), MakeKernels, decorate) { MemoryLimit = memoryLimit };
+    /// <summary>
+    /// Opens the device that <see cref="Choose"/> finds, with a limit on what may be allocated and the <paramref name="precision"/> of its matrix
+    /// products. Errors: DeviceUnavailable.
+    /// </summary>
+    public GpuDevice Open(
+        string device, long memoryLimit = long.MaxValue, Func<IKernels, IKernels>? decorate = null, MatMulPrecision precision = MatMulPrecision.Float32) =>
+        new(OpenDriver(Choose(device)), opened => new GpuKernels(opened) { Precision = precision }, decorate) { MemoryLimit = memoryLimit };
 
     private protected abstract IGpuDriver OpenDriver(GpuInfo device);
-
-    private static IKernels MakeKernels(IGpuDriver driver) =>
-        new GpuKernels(driver) { Precision = MatMulPrecisions.Parse(Environment.GetEnvironmentVariable(MatMulPrecisions.Variable), driver.Name) };
 }

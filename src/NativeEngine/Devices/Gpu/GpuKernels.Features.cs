@@ -71,7 +71,7 @@ internal sealed partial class GpuKernels
         // State and histogram lie side by side and start at 0.
         var scratch = Scratch(StateBytes, Digits * sizeof(uint), 2 * blocks * sizeof(uint), k * sizeof(ulong));
         var (state, histogram, counts, keys) = (scratch[0], scratch[1], scratch[2], scratch[3]);
-        driver.Clear((nint)state.Bits, state.ByteOffset, StateBytes + (Digits * sizeof(uint)));
+        _driver.Clear((nint)state.Bits, state.ByteOffset, StateBytes + (Digits * sizeof(uint)));
         foreach (var (shift, bits) in new[] { (21, 11), (10, 11), (0, 10) })
         {
             Run("topk_histogram", Math.Min(Groups(d, 16 * Threads), 1024), Of(importance), state, histogram, Of(d), Of(shift), Of((1 << bits) - 1));

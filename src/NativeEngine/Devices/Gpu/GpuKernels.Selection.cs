@@ -31,7 +31,7 @@ internal sealed partial class GpuKernels
         if (metric == DistanceMetric.Cosine)
         {
             var zero = Scratch(sizeof(float))[0];
-            driver.Clear((nint)zero.Bits, zero.ByteOffset, sizeof(float));
+            _driver.Clear((nint)zero.Bits, zero.ByteOffset, sizeof(float));
             Run("subtract_from", Groups(m * p, ElementsPerGroup), zero, Of(distances), Of(m * p), Flag(Aligned(0, distances)));
         }
     }
@@ -94,7 +94,7 @@ internal sealed partial class GpuKernels
         long m = a.Rows, p = b.Rows, h = a.RowLength;
         bool symmetric = a.Buffer == b.Buffer && a.Offset == b.Offset && m == p;
         var scratch = Scratch(m * sizeof(double), m * sizeof(double), p * sizeof(double), p * sizeof(double));
-        driver.Clear(largest.Buffer.Handle, largest.Offset * sizeof(float), sizeof(float));
+        _driver.Clear(largest.Buffer.Handle, largest.Offset * sizeof(float), sizeof(float));
         if (metric != DistanceMetric.L2)
         {
             Run("row_sums", m, Of(a), scratch[0], scratch[1], Of(h), Flag(metric == DistanceMetric.Cosine));

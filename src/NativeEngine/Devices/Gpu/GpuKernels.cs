@@ -4,9 +4,9 @@ namespace NativeEngine.Devices.Gpu;
 /// The kernels of a GPU: which of kernels/*.cu run, on how many groups, with which arguments and scratch. One file per family. Every result has the
 /// bits of the CPU (the order of operations is the same), unless a driver's arithmetic is not IEEE's.
 /// <para>Indices that come from device memory are checked there; a bad one is told by <see cref="ThrowIfFaulted"/> at the next wait, with its
-/// position. Scratch is one block of device memory, grown on demand and kept.</para>
+/// position. Scratch is one block of device memory, grown on demand and kept; it counts as <see cref="MemoryUse.Scratch"/> of the device.</para>
 /// </summary>
-internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposable
+internal sealed partial class GpuKernels(GpuDevice device) : IKernels, IDisposable
 {
     /// <summary>Threads of a group (portable.h).</summary>
     internal const int Threads = 256;
@@ -16,22 +16,19 @@ internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposa
 
     private const int StatusWords = 32;
 
+    private readonly IGpuDriver _driver = device.Driver;
     private readonly Dictionary<string, GpuFunction> _functions = [];
     private readonly string[] _faults = new string[StatusWords];
-    private nint _scratch, _status;
+    private DeviceBuffer<byte>? _scratch;
+    private DeviceBuffer<uint>? _status;
     private bool _indicesUsed;
-
-    /// <summary>Bytes of device memory held beside the tensors.</summary>
-    public long ScratchBytes { get; private set; }
 
     /// <summary>Gives scratch back.</summary>
     public void Dispose()
     {
-        foreach (nint buffer in new[] { _scratch, _status }.Where(b => b != 0))
-        {
-            driver.Free(buffer);
-        }
-        (_scratch, _status, ScratchBytes) = (0, 0, 0);
+        _scratch?.Dispose();
+        _status?.Dispose();
+        (_scratch, _status) = (null, null);
     }
 
     /// <summary>Waits, and tells of bad indices that kernels have met since the last call. Cheap when no kernel with indices ran. Errors: ArgumentException.</summary>
@@ -43,14 +40,14 @@ internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposa
         }
         _indicesUsed = false;
         Span<byte> words = stackalloc byte[StatusWords * sizeof(uint)];
-        driver.CopyOut(_status, 0, words);
+        _driver.CopyOut(_status!.Handle, 0, words);
         for (int slot = 0; slot < StatusWords; slot++)
         {
             uint word = BitConverter.ToUInt32(words[(slot * sizeof(uint))..]);
             if (word != 0)
             {
-                driver.Clear(_status, 0, words.Length);
-                throw new ArgumentException($"{driver.Name}: {_faults[slot].Replace("@", (uint.MaxValue - word).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal)}");
+                _driver.Clear(_status!.Handle, 0, words.Length);
+                throw new ArgumentException($"{_driver.Name}: {_faults[slot].Replace("@", (uint.MaxValue - word).ToString(System.Globalization.CultureInfo.InvariantCulture), StringComparison.Ordinal)}");
             }
         }
     }
@@ -97,12 +94,12 @@ internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposa
             return;
         }
         Require.That(x <= int.MaxValue && y <= 65_535 && z <= 65_535,
-            $"{driver.Name}: {kernel} would need {x} x {y} x {z} groups; a launch has at most {int.MaxValue} x 65535 x 65535");
+            $"{_driver.Name}: {kernel} would need {x} x {y} x {z} groups; a launch has at most {int.MaxValue} x 65535 x 65535");
         if (!_functions.TryGetValue(kernel, out var function))
         {
-            _functions[kernel] = function = driver.Function(kernel);
+            _functions[kernel] = function = _driver.Function(kernel);
         }
-        driver.Launch(function, (int)x, (int)y, (int)z, Threads, arguments);
+        _driver.Launch(function, (int)x, (int)y, (int)z, Threads, arguments);
     }
 
     /// <summary>Scratch buffers of these many bytes, valid until the next request. Their contents are undefined.</summary>
@@ -114,27 +111,18 @@ internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposa
         {
             total += (size + Alignment - 1) / Alignment * Alignment;
         }
-        if (total > ScratchBytes)
+        long held = _scratch?.Length ?? 0;
+        if (total > held)
         {
-            long wanted = Math.Max(total, Math.Min(2 * ScratchBytes, total + (64L << 20)));
-            if (_scratch != 0)
-            {
-                driver.Free(_scratch);
-                (_scratch, ScratchBytes) = (0, 0);
-            }
-            _scratch = driver.TryAllocate(wanted);
-            if (_scratch == 0)
-            {
-                throw new EngineException(ErrorKind.WillNotFit,
-                    $"{driver.Name}: the device refused {wanted:N0} bytes of scratch for a kernel", "make the batch, the pool or the sequence length smaller");
-            }
-            ScratchBytes = wanted;
+            _scratch?.Dispose();
+            _scratch = null;
+            _scratch = device.Allocate<byte>(Math.Max(total, Math.Min(2 * held, total + (64L << 20))), MemoryUse.Scratch);
         }
         var buffers = new GpuArgument[sizes.Length];
         long offset = 0;
         for (int i = 0; i < sizes.Length; i++)
         {
-            buffers[i] = GpuArgument.Buffer(_scratch, offset);
+            buffers[i] = GpuArgument.Buffer(_scratch!.Handle, offset);
             offset += (sizes[i] + Alignment - 1) / Alignment * Alignment;
         }
         return buffers;
@@ -143,17 +131,10 @@ internal sealed partial class GpuKernels(IGpuDriver driver) : IKernels, IDisposa
     /// <summary>The words in which kernels record bad indices. Fault is the sentence of this call's slot, with @ for the position.</summary>
     private GpuArgument Status(int slot, string fault)
     {
-        if (_status == 0)
-        {
-            _status = driver.TryAllocate(StatusWords * sizeof(uint));
-            if (_status == 0)
-            {
-                throw new EngineException(ErrorKind.WillNotFit, $"{driver.Name}: the device refused {StatusWords * sizeof(uint)} bytes");
-            }
-        }
+        _status ??= device.Allocate<uint>(StatusWords, MemoryUse.Scratch);
         _faults[slot] = fault;
         _indicesUsed = true;
-        return GpuArgument.Buffer(_status, 0);
+        return GpuArgument.Buffer(_status.Handle, 0);
     }
 
     /// <summary>Slots of <see cref="Status"/>.</summary>

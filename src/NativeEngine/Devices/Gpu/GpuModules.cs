@@ -5,7 +5,7 @@ namespace NativeEngine.Devices.Gpu;
 
 /// <summary>
 /// The kernels in this assembly: their source (kernels/*.cu with portable.h) and their PTX, one file of each name. Which file holds a kernel is
-/// read from the sources themselves, where it stands as KERNEL(name).
+/// read from the sources themselves, where it stands as KERNEL(name) or KERNEL_OF_TWO(name).
 /// </summary>
 internal static class GpuModules
 {
@@ -45,10 +45,9 @@ internal static class GpuModules
             string name = resource[Folder.Length..^".cu".Length];
             foreach (string line in Read(name + ".cu").Split('\n'))
             {
-                const string Start = "KERNEL(";
-                if (line.StartsWith(Start, StringComparison.Ordinal) && line.IndexOf(')') is var end and > 0)
+                if (line.StartsWith("KERNEL", StringComparison.Ordinal) && line.IndexOf('(') is var start and > 0 && line.IndexOf(')') is var end && end > start)
                 {
-                    files.Add(line[Start.Length..end], name);
+                    files.Add(line[(start + 1)..end], name);
                 }
             }
         }

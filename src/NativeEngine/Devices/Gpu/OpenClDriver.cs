@@ -12,7 +12,10 @@ internal sealed unsafe class OpenClDriver : IGpuDriver
 {
     // PoCL 3.1 at full optimisation loses private arrays that live across barriers (attention gives NaN or writes past its output); without, every
     // kernel has the CPU's bits. It stands for GPUs in tests only, so speed does not matter there.
-    private const string BuildOptions = "-cl-std=CL1.2 -w", PoclOptions = BuildOptions + " -cl-opt-disable";
+    private const string BuildOptions = "-cl-std=CL1.2 -w", ForPocl = " -cl-opt-disable";
+
+    // Without it a quotient may be off by 2.5 ulp, a square root by 3; a device that cannot do better refuses the option.
+    private const string ForExactDivision = " -cl-fp32-correctly-rounded-divide-sqrt";
 
     private readonly OpenClApi _api;
     private readonly Func<string, GpuModule> _modules;
@@ -258,7 +261,7 @@ internal sealed unsafe class OpenClDriver : IGpuDriver
         byte[] text = Encoding.UTF8.GetBytes(module.Text);
         nint program;
         int status = 0;
-        fixed (byte* source = text, options = Encoding.UTF8.GetBytes((_facts.IsPocl ? PoclOptions : BuildOptions) + "\0"))
+        fixed (byte* source = text, options = Encoding.UTF8.GetBytes($"{BuildOptions}{(_facts.IsPocl ? ForPocl : "")}{(_facts.ExactDivision ? ForExactDivision : "")}\0"))
         {
             byte* from = source;
             nuint length = (nuint)text.Length;

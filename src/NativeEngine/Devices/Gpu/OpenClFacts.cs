@@ -18,9 +18,11 @@ namespace NativeEngine.Devices.Gpu;
 /// <param name="Units">Compute units.</param>
 /// <param name="HasDouble">Whether it computes in double.</param>
 /// <param name="HasCompiler">Whether it compiles source.</param>
+/// <param name="ExactDivision">Whether a float32 quotient or square root can be had correctly rounded.</param>
+/// <param name="HasSubnormals">Whether float32 numbers below the least normal one are kept.</param>
 internal sealed unsafe record OpenClFacts(
     string Name, nint Device, string Platform, string Model, string Version, bool IsGpu, long TotalMemory, long LargestBuffer, long LocalMemory,
-    long LargestGroup, int Units, bool HasDouble, bool HasCompiler)
+    long LargestGroup, int Units, bool HasDouble, bool HasCompiler, bool ExactDivision, bool HasSubnormals)
 {
     private const long NeededGroup = 256, NeededLocal = 32 << 10;
 
@@ -31,12 +33,21 @@ internal sealed unsafe record OpenClFacts(
         : LargestGroup < NeededGroup ? $"its groups have at most {LargestGroup} work-items, the kernels need {NeededGroup}"
         : LocalMemory < NeededLocal ? $"its groups have {LocalMemory:N0} bytes of local memory, the kernels need {NeededLocal:N0}" : null;
 
+    /// <summary>Why results may differ from the CPU's in their last bits, or null.</summary>
+    public string? Inexact => (ExactDivision, HasSubnormals) switch
+    {
+        (true, true) => null,
+        (false, true) => "divides with more than one rounding",
+        (true, false) => "has no subnormal numbers",
+        _ => "divides with more than one rounding and has no subnormal numbers",
+    };
+
     /// <summary>Whether it is PoCL, which runs kernels on the CPU.</summary>
     public bool IsPocl => Platform.Contains("Portable Computing Language", StringComparison.Ordinal);
 
-    /// <summary>pthread-..., 15.2 GiB, 2 units, OpenCL 3.0 PoCL ..., a CPU.</summary>
+    /// <summary>pthread-..., 15.2 GiB, 2 units, OpenCL 3.0 PoCL ..., a CPU; and why its results may not have the CPU's bits.</summary>
     public string Describe() => string.Create(CultureInfo.InvariantCulture,
-        $"{Model}, {TotalMemory / (double)(1L << 30):0.0} GiB, {Units} unit{(Units == 1 ? "" : "s")}, {Version} ({Platform}){(IsGpu ? "" : ", a CPU")}");
+        $"{Model}, {TotalMemory / (double)(1L << 30):0.0} GiB, {Units} unit{(Units == 1 ? "" : "s")}, {Version} ({Platform}){(IsGpu ? "" : ", a CPU")}{(Inexact is { } why ? $", {why}: results may differ from the CPU's in the last bits" : "")}");
 
     /// <summary>Every device of every platform. An implementation without devices is passed over. Errors: a status that is none of "there is nothing".</summary>
     public static (int Status, List<OpenClFacts> Devices) ReadAll(OpenClApi api)
@@ -78,7 +89,10 @@ internal sealed unsafe record OpenClFacts(
     {
         const uint Type = 0x1000, UnitCount = 0x1002, GroupSize = 0x1004, LargestAllocation = 0x1010, GlobalSize = 0x101F, LocalSize = 0x1023;
         const uint Compiler = 0x1028, DeviceName = 0x102B, DeviceVersion = 0x102F, DoubleConfiguration = 0x1032, PlatformName = 0x0902;
+        const uint SingleConfiguration = 0x101B;
+        const long Subnormals = 1, CorrectlyRoundedDivision = 1 << 7;
         const long CpuType = 2;
+        long single = Number(SingleConfiguration, 8);
         string version = Text((what, size, value, needed) => api.GetDeviceInfo(device, what, size, (void*)value, (nuint*)needed), DeviceVersion);
         return new OpenClFacts(
             name, device,
@@ -86,7 +100,8 @@ internal sealed unsafe record OpenClFacts(
             Text((what, size, value, needed) => api.GetDeviceInfo(device, what, size, (void*)value, (nuint*)needed), DeviceName),
             string.Join(' ', version.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(4)),
             (Number(Type, 8) & CpuType) == 0, Number(GlobalSize, 8), Number(LargestAllocation, 8), Number(LocalSize, 8), Number(GroupSize, (nuint)sizeof(nuint)),
-            (int)Number(UnitCount, 4), Number(DoubleConfiguration, 8) != 0, Number(Compiler, 4) != 0);
+            (int)Number(UnitCount, 4), Number(DoubleConfiguration, 8) != 0, Number(Compiler, 4) != 0,
+            (single & CorrectlyRoundedDivision) != 0, (single & Subnormals) != 0);
 
         long Number(uint what, nuint size)
         {

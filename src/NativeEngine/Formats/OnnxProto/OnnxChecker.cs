@@ -47,21 +47,17 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
             switch (reader.Field)
             {
                 case 1:
-                    reader.Once();
-                    _summary.IrVersion = reader.Int();
+                    _summary.IrVersion = reader.IntOnce();
                     break;
                 case 2:
-                    reader.Once();
-                    _summary.Producer = reader.Text();
+                    _summary.Producer = reader.TextOnce();
                     break;
                 case 3:
-                    reader.Once();
-                    _summary.ProducerVersion = reader.Text();
+                    _summary.ProducerVersion = reader.TextOnce();
                     break;
                 case 7:
-                    reader.Once();
                     graph = true;
-                    Graph(reader.Message(), null, 1);
+                    Graph(reader.MessageOnce(), null, 1);
                     break;
                 case 8:
                     var (domain, version) = Opset(reader.Message());
@@ -71,7 +67,7 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
                     }
                     break;
                 case 14:
-                    var (key, value) = Pair(reader.Message());
+                    var (key, value) = OnnxTensorReader.Pair(reader.Message());
                     if (!_summary.Metadata.TryAdd(key, value))
                     {
                         throw reader.Bad($"metadata has the key {FormatErrors.Quote(key)} twice");
@@ -196,16 +192,13 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
                     outputs.Add(reader.Text());
                     break;
                 case 4:
-                    reader.Once();
-                    operation = reader.Text();
+                    operation = reader.TextOnce();
                     break;
                 case 7:
-                    reader.Once();
-                    domain = reader.Text();
+                    domain = reader.TextOnce();
                     break;
                 case 8:
-                    reader.Once();
-                    overload = reader.Text();
+                    overload = reader.TextOnce();
                     break;
                 default:
                     reader.Skip();
@@ -274,16 +267,13 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
             switch (reader.Field)
             {
                 case 1:
-                    reader.Once();
-                    name = reader.Text();
+                    name = reader.TextOnce();
                     break;
                 case 5:
-                    reader.Once();
-                    _tensors.Read(reader.Message(), out constant);
+                    _tensors.Read(reader.MessageOnce(), out constant);
                     break;
                 case 6:
-                    reader.Once();
-                    Graph(reader.Message(), scope, depth + 1);
+                    Graph(reader.MessageOnce(), scope, depth + 1);
                     break;
                 case 8:
                     reader.Ints(integers, 1 << 20);
@@ -328,23 +318,20 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
             switch (reader.Field)
             {
                 case 1:
-                    reader.Once();
-                    name = reader.Text();
+                    name = reader.TextOnce();
                     break;
                 case 4:
                     scope.Add(reader.Text());
                     break;
                 case 10:
-                    reader.Once();
-                    domain = reader.Text();
+                    domain = reader.TextOnce();
                     break;
                 case 11:
                     long[]? none = null;
                     Attribute(reader.Message(), scope, 1, ref none);
                     break;
                 case 13:
-                    reader.Once();
-                    overload = reader.Text();
+                    overload = reader.TextOnce();
                     break;
                 default:
                     reader.Skip();
@@ -394,12 +381,10 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
             switch (reader.Field)
             {
                 case 1:
-                    reader.Once();
-                    domain = reader.Text();
+                    domain = reader.TextOnce();
                     break;
                 case 2:
-                    reader.Once();
-                    version = reader.Int();
+                    version = reader.IntOnce();
                     break;
                 default:
                     reader.Skip();
@@ -408,6 +393,4 @@ internal sealed class OnnxChecker(string file, OnnxLimits limits)
         }
         return version > 0 ? (domain == "ai.onnx" ? "" : domain, version) : throw reader.Bad($"operator set {FormatErrors.Quote(domain)} has the version {version}");
     }
-
-    private static (string Key, string Value) Pair(ProtoReader reader) => OnnxTensorReader.Pair(reader);
 }

@@ -7,7 +7,7 @@ namespace NativeEngine.Formats;
 /// <summary>
 /// Reads the fields of one protobuf message: <c>while (reader.Next()) switch (reader.Field)</c>, each field taken once or skipped. Nothing is
 /// allocated but the strings asked for, and every length is compared with what the message has left. Stricter than protobuf itself: groups,
-/// overlong varints and fields of another wire type are refused, and <see cref="Once"/> refuses a repeated singular field, because readers
+/// overlong varints and fields of another wire type are refused, and what ends in Once refuses a repeated singular field, because readers
 /// disagree on which of the two counts.
 /// </summary>
 internal ref struct ProtoReader
@@ -53,17 +53,6 @@ internal ref struct ProtoReader
         return _wire is Varint or Fixed64 or LengthDelimited or Fixed32 ? true : throw Bad($"field {Field} has the wire type {_wire}, which no ONNX file uses");
     }
 
-    /// <summary>Refuses the field when the message had it before.</summary>
-    public void Once()
-    {
-        ulong bit = 1UL << Field;
-        if ((_seen & bit) != 0)
-        {
-            throw Bad($"field {Field} appears twice in a message that may have it once");
-        }
-        _seen |= bit;
-    }
-
     /// <summary>The field as a 64-bit integer.</summary>
     public long Int()
     {
@@ -90,6 +79,34 @@ internal ref struct ProtoReader
     {
         var bytes = Bytes();
         return new ProtoReader(_file, bytes, Offset - bytes.Length);
+    }
+
+    /// <inheritdoc cref="Int"/>
+    public long IntOnce()
+    {
+        Once();
+        return Int();
+    }
+
+    /// <inheritdoc cref="Bytes"/>
+    public ReadOnlySpan<byte> BytesOnce()
+    {
+        Once();
+        return Bytes();
+    }
+
+    /// <inheritdoc cref="Text"/>
+    public string TextOnce()
+    {
+        Once();
+        return Text();
+    }
+
+    /// <inheritdoc cref="Message"/>
+    public ProtoReader MessageOnce()
+    {
+        Once();
+        return Message();
     }
 
     /// <summary>Adds the integers of a repeated field, packed or one by one; at most <paramref name="limit"/> in all.</summary>
@@ -159,6 +176,16 @@ internal ref struct ProtoReader
     /// <summary>A sentence about what stands here, to throw.</summary>
     public readonly EngineException Bad(string sentence) =>
         FormatErrors.Bad(_file, string.Create(CultureInfo.InvariantCulture, $"at byte {Offset}: {sentence}"), "is it a complete ONNX file?");
+
+    private void Once()
+    {
+        ulong bit = 1UL << Field;
+        if ((_seen & bit) != 0)
+        {
+            throw Bad($"field {Field} appears twice in a message that may have it once");
+        }
+        _seen |= bit;
+    }
 
     private readonly void Require(int wire)
     {

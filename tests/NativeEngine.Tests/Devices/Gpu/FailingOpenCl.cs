@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using NativeEngine.Native;
 
 namespace NativeEngine.Tests.Devices.Gpu;
@@ -8,6 +9,9 @@ internal sealed unsafe class FailingOpenCl(OpenClApi inner, int failAt, int fail
     private readonly Dictionary<string, int> _live = [];
 
     public int Calls { get; private set; }
+
+    /// <summary>The options of the last program that was built.</summary>
+    public string Options { get; private set; } = "";
 
     /// <summary>The call that was made to fail.</summary>
     public string? Failed { get; private set; }
@@ -35,7 +39,11 @@ internal sealed unsafe class FailingOpenCl(OpenClApi inner, int failAt, int fail
     public override nint CreateProgramWithSource(nint context, uint count, byte** sources, nuint* lengths, int* status) =>
         Fails("clCreateProgramWithSource", status) ? 0 : Made("programs", inner.CreateProgramWithSource(context, count, sources, lengths, status));
 
-    public override int BuildProgram(nint program, nint device, byte* options) => Fails("clBuildProgram") ? failStatus : inner.BuildProgram(program, device, options);
+    public override int BuildProgram(nint program, nint device, byte* options)
+    {
+        Options = Marshal.PtrToStringUTF8((nint)options)!;
+        return Fails("clBuildProgram") ? failStatus : inner.BuildProgram(program, device, options);
+    }
 
     public override int GetProgramBuildInfo(nint program, nint device, uint what, nuint size, void* value, nuint* needed) =>
         inner.GetProgramBuildInfo(program, device, what, size, value, needed);

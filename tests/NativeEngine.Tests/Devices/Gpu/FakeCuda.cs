@@ -219,8 +219,6 @@ internal unsafe class FakeCuda : CudaApi
         return *function == 0 ? NotFound : Success;
     }
 
-    public override int FuncSetAttribute(nint function, int attribute, int value) => Enter("cuFuncSetAttribute");
-
     public override int LaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, void** parameters,
         void** extra) =>

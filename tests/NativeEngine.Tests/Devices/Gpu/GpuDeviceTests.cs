@@ -1,4 +1,5 @@
 using NativeEngine.Devices;
+using NativeEngine.Devices.Cpu;
 using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Tests.Devices.Gpu;
@@ -54,6 +55,17 @@ public sealed class GpuDeviceTests
         using var device = new GpuDevice(new CudaDriver(api, 0, GpuModules.Ptx), _ => null!) { MemoryLimit = 1000 };
         Assert.Equal(ErrorKind.WillNotFit, Assert.Throws<EngineException>(() => device.Allocate<byte>(1001, MemoryUse.Data)).Kind);
         Assert.Equal(0, api.Allocations);
+    }
+
+    [Fact]
+    public void SelfTest_TimeIsUp_OneKernelIsTriedAllTheSame()
+    {
+        using var cpu = new CpuDevice(1);
+        var all = GpuSelfTest.Run(cpu);
+        Assert.Equal((null, 0), (all.Problem, all.Skipped));
+        var one = GpuSelfTest.Run(cpu, TimeSpan.Zero);
+        Assert.Equal((null, 1, all.Kernels - 1), (one.Problem, one.Kernels, one.Skipped));
+        Assert.StartsWith("self-test passed: 1 kernel agrees with the CPU", one.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -58,6 +58,20 @@ public sealed class OpenClDriverTests
         Assert.Equal("", api.Leaks);
     }
 
+    [TheoryWithOpenCl]
+    [InlineData(true, true, "")]
+    [InlineData(false, true, ", divides with more than one rounding: results may differ from the CPU's in the last bits")]
+    [InlineData(true, false, ", has no subnormal numbers: results may differ from the CPU's in the last bits")]
+    public void Function_DivisionOfTheDevice_IsAskedForWhereItIsExactAndToldWhereNot(bool exact, bool subnormals, string told)
+    {
+        var api = new FailingOpenCl(OpenClLibrary.Open(OpenClLibrary.Search()), 0, 0);
+        var facts = OpenClFacts.ReadAll(api).Devices.First(d => d.Problem is null) with { ExactDivision = exact, HasSubnormals = subnormals };
+        using var driver = new OpenClDriver(api, facts, _ => new GpuModule("some.cu", "__kernel void half_of(__global float* x) { x[0] = x[0] / 2.0f; }"));
+        driver.Function("half_of");
+        Assert.Equal(exact, api.Options.Contains("-cl-fp32-correctly-rounded-divide-sqrt", StringComparison.Ordinal));
+        Assert.EndsWith("a CPU" + told, driver.Description, StringComparison.Ordinal);
+    }
+
     [FactWithOpenCl]
     public void Allocate_MoreThanOnePieceMayHave_TellsTheLimit()
     {

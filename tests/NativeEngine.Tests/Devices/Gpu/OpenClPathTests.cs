@@ -4,6 +4,7 @@ using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Formats;
 using NativeEngine.Model;
+using NativeEngine.Tests.Ablation;
 using NativeEngine.Tests.Support;
 using NativeEngine.Tests.Training;
 using NativeEngine.Training;
@@ -120,6 +121,38 @@ public sealed class OpenClPathTests : IDisposable
             """);
         var run = NEngine.Run(["merge", recipe, _folder.File("out"), "--device", OpenCl.Name], null, _shown).Expect(0);
         Assert.Contains("parameters were merged on the CPU", run.StdErr, StringComparison.Ordinal);
+    }
+
+    [FactWithOpenCl]
+    public void Ablate_TrainRankConfirm_TheBytesOfTheCpu()
+    {
+        using var kit = new AblationKit();
+        kit.Write(rest: """
+            candidates:
+              dirichlet: {count: 3, step: 0.25}
+            evaluation:
+              resamples: 20
+            search:
+              finalists: 2
+              keep: 2
+              surrogate: 2
+              descent: {steps: 1}
+            confirm:
+              best: 1
+              spread: 2
+            """);
+        foreach (string verb in (string[])["train", "rank", "confirm"])
+        {
+            Run("ablate", verb, kit.StudyPath, "--output", kit.File("there"));
+            NEngine.Run("ablate", verb, kit.StudyPath, "--output", kit.File("here"), "--json").Expect(0);
+        }
+        foreach (string file in (string[])["rank.json", "confirm.json"])
+        {
+            Assert.Equal(File.ReadAllText(kit.File($"here/{file}")), File.ReadAllText(kit.File($"there/{file}")));
+        }
+        string[] trained = [.. Directory.GetFiles(kit.File("here/cache"), "model.safetensors", SearchOption.AllDirectories)];
+        Assert.True(trained.Length > 5, $"{trained.Length} models were trained");
+        Assert.All(trained, file => Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(file.Replace("/here/", "/there/", StringComparison.Ordinal))));
     }
 
     [FactWithOpenCl]
