@@ -155,7 +155,7 @@ internal static class OutputFile
         string folder = Path.GetDirectoryName(full)!;
         if (!Directory.Exists(folder))
         {
-            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{folder}'", $"mkdir -p {folder}");
+            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{Path.GetDirectoryName(path)}'", $"mkdir -p {Path.GetDirectoryName(path)}");
         }
         try
         {
