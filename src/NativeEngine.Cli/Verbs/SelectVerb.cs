@@ -121,8 +121,9 @@ internal sealed class SelectVerb : Verb
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
-        string? output = context.Output is { } path ? OutputFile.Check(path) : null;
-        string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved) : null;
+        string? output = context.Output is { } path ? OutputFile.Check(path, file, context.Get(_data), context.Get(_sources), context.Get(_state)) : null;
+        string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved, file, context.Get(_data), context.Get(_sources)) : null;
+        OutputFile.RequireApart("--output", output, "--save-state", saveState);
         string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
         using var features = FeatureFile.Open(file);

@@ -64,7 +64,7 @@ public static class Checkpoint
 
     /// <summary>
     /// Puts a trainer where the checkpoint was saved. Errors: Usage when an option differs from the run's (naming it and both values),
-    /// BadInput for files that do not fit the model.
+    /// BadInput for files that do not fit the model, Numerical for values that are not finite.
     /// </summary>
     public static void Restore(string folder, Trainer trainer, IReadOnlyDictionary<string, string> options)
     {
@@ -91,6 +91,7 @@ public static class Checkpoint
             RestoreSources(Path.Combine(folder, SourcesName), trainer);
         }
         trainer.StepsDone = state.RequireLong("step", 0);
+        trainer.RequireFinite();
         trainer.Optimizer.Steps = state.RequireLong("optimizer_steps", 0);
         trainer.Position = new SamplerPosition(state.RequireInt("epoch", 0), state.RequireInt("offset", 0));
     }
@@ -106,7 +107,7 @@ public static class Checkpoint
         {
             if (step > stepsDone || ++seen > keep)
             {
-                Directory.Delete(folder, recursive: true);
+                AtomicFolder.Delete(folder);
             }
         }
         TemporaryName.DeleteLeftovers(output);

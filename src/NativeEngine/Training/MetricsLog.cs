@@ -80,7 +80,7 @@ public sealed class MetricsLog : IDisposable
             }
             if (document.RootElement.TryGetProperty("loss", out var loss))
             {
-                LastLoss = loss.GetDouble();
+                LastLoss = loss.ValueKind == JsonValueKind.Null ? double.NaN : loss.GetDouble();
             }
             else
             {
