@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|faults|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -24,6 +24,9 @@ return args switch
     ["determinism", var seeds] => Tests("DeterminismTests", ("DETERMINISM_SEEDS", seeds)),
     ["properties"] => Tests("Tests.Properties", ("PROPERTY_TIMES", "100")),
     ["properties", var times] => Tests("Tests.Properties", ("PROPERTY_TIMES", times)),
+    ["faults"] => Faults(),
+    ["sweeps"] => First(() => Kills("1000"), Faults),
+    ["sweeps", var count] => First(() => Kills(count), Faults),
     ["check"] => First(Build, Format, Test),
     ["capi"] => CApi("v3", "v4"),
     ["capi", "native"] => CApi("native"),
@@ -54,11 +57,21 @@ static int Test()
     }
 }
 
-// Kills trainings and ablation studies N times each at random moments, and compares what they end with.
-static int Kills(string count)
+// Kills processes of every verb that writes: N over all of them in the middle of a change on disk or at a random moment, N of train, of ablate and of its cache besides;
+// what they end with is compared with undisturbed runs.
+static int Kills(string count) => Sweep("FullyQualifiedName~KilledAtAnyMoment", ("NENGINE_TEST_KILLS", count));
+
+// Every change on disk of every verb fails once: a full disk that stays full, one that has space again, one that is broken; and file systems that are too small.
+// Checkpoints are cut, zeroed and scrambled in every sector.
+static int Faults() => Sweep("FullyQualifiedName~DiskSweepTests.Run_TheNth|FullyQualifiedName~DiskSweepTests.Run_OnASmall|FullyQualifiedName~TornWrite", ("NENGINE_TEST_FAULTS", "all"));
+
+static int Sweep(string filter, params (string Name, string Value)[] settings)
 {
-    Environment.SetEnvironmentVariable("NENGINE_TEST_KILLS", count);
-    return DotNet("test", "-c", "Release", "NativeEngine.sln", "--filter", "FullyQualifiedName~KilledAtAnyMoment", "--logger", "console;verbosity=detailed");
+    foreach (var (name, value) in settings)
+    {
+        Environment.SetEnvironmentVariable(name, value);
+    }
+    return DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", filter, "--logger", "console;verbosity=detailed");
 }
 
 // COUNT mutants of every format that is read (or of one), on all processors: docs/reliability.md says what they are held to.
@@ -218,7 +231,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|faults|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
     return 2;
 }
 

@@ -1,5 +1,4 @@
 using NativeEngine.Data;
-using NativeEngine.Formats;
 
 namespace NativeEngine.GpuCheck;
 

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using NativeEngine.Data;
 using NativeEngine.Formats;
 
 namespace NativeEngine.GpuCheck;

@@ -16,7 +16,7 @@ internal static class Application
         // Until the line is understood these are guesses good enough to report that it is not.
         var line = args.TakeWhile(arg => arg != "--").ToArray();
         var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));
-        var result = new ResultWriter(Console.OpenStandardOutput(), line.Contains("--json"));
+        var result = new ResultWriter(StandardStreams.Output(), line.Contains("--json"));
         using var interrupts = new Interrupts(signal => talk.Line(
             signal == "Ctrl-C" ? "stopping (Ctrl-C again to stop at once)" : $"stopping: {signal} received"));
         VerbContext? context = null;
@@ -29,7 +29,7 @@ internal static class Application
             }
             var parse = reader.Read(args);
             talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose));
-            result = new ResultWriter(Console.OpenStandardOutput(), parse.GetValue(common.Json));
+            result = new ResultWriter(StandardStreams.Output(), parse.GetValue(common.Json));
             int code = 0;
             if (parse.GetValue(common.PrintConfig))
             {
@@ -101,6 +101,6 @@ internal static class Application
     private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose)
     {
         bool terminal = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
-        return new TalkWriter(Console.OpenStandardError(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose);
+        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose);
     }
 }

@@ -33,7 +33,7 @@ internal sealed class DataInput
             ChoicesField = choicesField,
             AnswerField = answerField,
         };
-        return path == "-" ? new JsonlReader("standard input", Console.OpenStandardInput, options) : new JsonlReader(path, options);
+        return path == "-" ? new JsonlReader("standard input", StandardStreams.Input, options) : new JsonlReader(path, options);
     }
 
     /// <summary>Reads and tokenises a file, and says on stderr what was left out or cut.</summary>

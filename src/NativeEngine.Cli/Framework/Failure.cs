@@ -19,6 +19,7 @@ internal sealed record Failure(int Code, string Message, string? Hint)
         EngineException engine => new((int)engine.Kind, engine.Message, engine.Hint),
         OutOfMemoryException => new((int)ErrorKind.WillNotFit, "memory ran out", "give a smaller --batch or --pool, or run with --dry-run to see the need"),
         IOException io when IsDiskFull(io) => new((int)ErrorKind.WillNotFit, Sentence(io), "free some space or choose another --output"),
+        FileNotFoundException { FileName: null } when WorkingFolderIsGone() => new((int)ErrorKind.BadInput, "the working folder was deleted, so a relative path leads nowhere", "cd into a folder that is there"),
         FileNotFoundException or DirectoryNotFoundException or PathTooLongException or UnauthorizedAccessException =>
             new((int)ErrorKind.BadInput, Sentence(error), null),
         IOException io => new((int)ErrorKind.BadInput, Sentence(io), null),
@@ -31,6 +32,18 @@ internal sealed record Failure(int Code, string Message, string? Hint)
     {
         int code = error.HResult & 0xFFFF;
         return OperatingSystem.IsWindows() ? code is 39 or 112 : code is 28 or 122;
+    }
+
+    private static bool WorkingFolderIsGone()
+    {
+        try
+        {
+            return Environment.CurrentDirectory.Length == 0;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
     }
 
     // Of several workers that failed, the first that did not merely stop because another did.

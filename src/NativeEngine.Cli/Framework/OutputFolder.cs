@@ -1,16 +1,21 @@
+using NativeEngine.Formats;
+
 namespace NativeEngine.Cli;
 
 /// <summary>
 /// The folder a verb writes into, checked before any heavy work: created if absent, refused when it holds something (unless work is
-/// resumed), and proven writable. Disposed without <see cref="Keep"/> it is emptied and removed again if this run created it or found
+/// resumed), proven writable, and locked against other processes. Disposed without <see cref="Keep"/> it is emptied and removed again if this run created it or found
 /// it empty, so a failure leaves nothing half-made behind.
 /// </summary>
 internal sealed class OutputFolder : IDisposable
 {
+    private const string LockName = ".nengine-lock";
+
     private readonly bool _created;
+    private readonly FileStream _lock;
     private bool _keep;
 
-    private OutputFolder(string path, bool created, bool keep) => (Path, _created, _keep) = (path, created, keep);
+    private OutputFolder(string path, bool created, bool keep, FileStream held) => (Path, _created, _keep, _lock) = (path, created, keep, held);
 
     /// <summary>The absolute path.</summary>
     public string Path { get; }
@@ -19,20 +24,37 @@ internal sealed class OutputFolder : IDisposable
     public static OutputFolder Open(string path, bool resume)
     {
         string full = Check(path, resume);
-        bool created = !Directory.Exists(full), empty = created || !Directory.EnumerateFileSystemEntries(full).Any();
+        bool created = !Directory.Exists(full);
+        FileStream held;
         try
         {
             Directory.CreateDirectory(full);
-            string probe = System.IO.Path.Combine(full, $".nengine-probe-{Environment.ProcessId}");
-            using (File.Create(probe, 1, FileOptions.DeleteOnClose))
-            {
-            }
+            WriteProbe.Try(full);
+            held = Lock(full);
+        }
+        catch (IOException error) when ((error.HResult & 0xFFFF) is InUse or InUseOnWindows)
+        {
+            throw new EngineException(ErrorKind.Usage, $"another process is writing into the output folder '{path}'", "wait for it, or choose another --output", error);
+        }
+        catch (IOException error) when (Failure.IsDiskFull(error))
+        {
+            throw new EngineException(ErrorKind.WillNotFit, $"the output folder '{path}' cannot be written: the disk is full", "free some space or choose another --output", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new EngineException(ErrorKind.BadInput, $"the output folder '{path}' cannot be written: {error.Message}", "choose another --output", error);
         }
-        return new OutputFolder(full, created, keep: !empty);
+        try
+        {
+            // Another process may have worked here since the first look.
+            Check(path, resume);
+            return new OutputFolder(full, created, keep: !IsEmpty(full), held);
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The same refusals without touching anything, for --dry-run. Returns the absolute path.</summary>
@@ -46,7 +68,7 @@ internal sealed class OutputFolder : IDisposable
         {
             throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is a file", "choose another --output");
         }
-        if (!resume && Directory.Exists(path) && Directory.EnumerateFileSystemEntries(path).Any())
+        if (!resume && Directory.Exists(path) && !IsEmpty(path))
         {
             throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is not empty", "choose another --output, or continue with --resume where the verb has it");
         }
@@ -60,11 +82,12 @@ internal sealed class OutputFolder : IDisposable
     {
         if (_keep)
         {
+            _lock.Dispose();
             return;
         }
         try
         {
-            foreach (string entry in Directory.EnumerateFileSystemEntries(Path))
+            foreach (string entry in Directory.EnumerateFileSystemEntries(Path).Where(e => System.IO.Path.GetFileName(e) != LockName))
             {
                 if (Directory.Exists(entry) && File.ResolveLinkTarget(entry, returnFinalTarget: false) is null)
                 {
@@ -75,6 +98,7 @@ internal sealed class OutputFolder : IDisposable
                     File.Delete(entry);
                 }
             }
+            _lock.Dispose();
             if (_created)
             {
                 Directory.Delete(Path);
@@ -84,17 +108,44 @@ internal sealed class OutputFolder : IDisposable
         {
             // The failure that brought us here is the one to report.
         }
+        finally
+        {
+            _lock.Dispose();
+        }
     }
+
+    // EAGAIN, and ERROR_SHARING_VIOLATION.
+    private const int InUse = 11, InUseOnWindows = 32;
+
+    // The system takes the lock back from a process that dies; its file stays until somebody comes again.
+    private static FileStream Lock(string folder)
+    {
+        string path = System.IO.Path.Combine(folder, LockName);
+        while (true)
+        {
+            var held = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 1, FileOptions.DeleteOnClose);
+            if (File.Exists(path))
+            {
+                return held;
+            }
+            // It was the last owner's, who deleted it meanwhile.
+            held.Dispose();
+        }
+    }
+
+    // What is unfinished counts as nothing: another process's probe, or what one that was killed has left.
+    private static bool IsEmpty(string folder) =>
+        Directory.EnumerateFileSystemEntries(folder).Select(e => System.IO.Path.GetFileName(e)).All(name => name == LockName || TemporaryName.IsTemporary(name));
 }
 
 /// <summary>The rule for an output that is one file.</summary>
 internal static class OutputFile
 {
     /// <summary>
-    /// Refuses a path that cannot become a file (a folder, an absent or unwritable parent) before any work is done, creating nothing
-    /// that lasts. Returns the absolute path.
+    /// Refuses a path that cannot become a file (a folder, an absent or unwritable parent) or is one of the inputs, before any work is done, creating nothing
+    /// that lasts. An input may be null, -, or carry a #part. Returns the absolute path.
     /// </summary>
-    public static string Check(string path)
+    public static string Check(string path, params ReadOnlySpan<string?> inputs)
     {
         if (string.IsNullOrWhiteSpace(path) || Directory.Exists(path))
         {
@@ -104,18 +155,65 @@ internal static class OutputFile
         string folder = Path.GetDirectoryName(full)!;
         if (!Directory.Exists(folder))
         {
-            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{folder}'", $"mkdir -p {folder}");
+            throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: there is no folder '{Path.GetDirectoryName(path)}'", $"mkdir -p {Path.GetDirectoryName(path)}");
         }
         try
         {
-            using (File.Create(Path.Combine(folder, $".nengine-probe-{Environment.ProcessId}"), 1, FileOptions.DeleteOnClose))
-            {
-            }
+            WriteProbe.Try(folder);
+        }
+        catch (IOException error) when (Failure.IsDiskFull(error))
+        {
+            throw new EngineException(ErrorKind.WillNotFit, $"the output file '{path}' cannot be written: the disk is full", "free some space or choose another --output", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new EngineException(ErrorKind.BadInput, $"the output file '{path}' cannot be written: {error.Message}", "choose another --output", error);
         }
+        foreach (string? input in inputs)
+        {
+            if (input is not null && Real(full) is { } real && (real == Real(input) || real == Real(input.Split('#')[0])))
+            {
+                throw new EngineException(ErrorKind.Usage, $"the output file '{path}' is also an input", "choose another --output");
+            }
+        }
         return full;
+    }
+
+    /// <summary>Refuses two outputs that are one file.</summary>
+    public static void RequireApart(string first, string? a, string second, string? b)
+    {
+        if (a is not null && b is not null && (Path.GetFullPath(a) == Path.GetFullPath(b) || (Real(a) is { } real && real == Real(b))))
+        {
+            throw new EngineException(ErrorKind.Usage, $"{first} and {second} both name '{a}'", $"choose another {second}");
+        }
+    }
+
+    // The file that is there, behind all links; null when there is none.
+    private static string? Real(string path)
+    {
+        try
+        {
+            var file = new FileInfo(path);
+            return !file.Exists ? null : file.LinkTarget is null ? file.FullName : file.ResolveLinkTarget(returnFinalTarget: true)?.FullName;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>Whether a folder takes files, found out by making one.</summary>
+internal static class WriteProbe
+{
+    private const string Name = "probe";
+
+    /// <summary>Makes an empty file and deletes it, and those of processes that were killed in between. Errors: what the system says.</summary>
+    public static void Try(string folder)
+    {
+        TemporaryName.DeleteLeftovers(folder, Name);
+        using (File.Create(TemporaryName.For(Path.Combine(folder, Name)), 1, FileOptions.DeleteOnClose))
+        {
+        }
     }
 }

@@ -45,7 +45,16 @@ internal sealed class ReportOutput
     /// <summary>The shorter of a path and its form relative to the working folder.</summary>
     public static string Shown(string path)
     {
-        string relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
+        string relative;
+        try
+        {
+            relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
+        }
+        catch (IOException)
+        {
+            // The working folder is gone.
+            return path;
+        }
         return relative.Length < path.Length && !relative.StartsWith("..", StringComparison.Ordinal) ? relative : path;
     }
 

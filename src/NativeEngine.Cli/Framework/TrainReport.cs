@@ -28,7 +28,7 @@ internal static class TrainReport
             var run = new TrainingRun(trainer, model.Model, evaluation, options, settings)
             {
                 Ranks = ranks.Group,
-                OnStep = step => progress.Report(step.Step, () => string.Create(CultureInfo.InvariantCulture,
+                OnStep = step => Report(step, context.Talk, progress, () => string.Create(CultureInfo.InvariantCulture,
                     $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
@@ -92,6 +92,16 @@ internal static class TrainReport
                 json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
                 json.WriteNumber("seconds", Math.Round(seconds, 6));
             });
+    }
+
+    // A step that is not like the others is said whatever the pace of the progress.
+    private static void Report(StepReport step, TalkWriter talk, ProgressLine progress, Func<string> text)
+    {
+        foreach (var fault in step.Faults)
+        {
+            talk.Warn($"step {step.Step}: {fault.What}; {fault.Done}");
+        }
+        progress.Report(step.Step, text);
     }
 
     // The model is worth more than its page: nobody trains again because a disk was full at the end.

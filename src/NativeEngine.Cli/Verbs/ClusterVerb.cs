@@ -35,8 +35,8 @@ internal sealed class ClusterVerb : Verb
 
     public override int Run(VerbContext context)
     {
-        string output = OutputFile.Check(context.NeedOutput());
-        string? labelled = context.Get(_labelled) is { } l ? OutputFile.Check(l) : null, page = _report.Check(context);
+        string output = OutputFile.Check(context.NeedOutput(), context.Need(_data), context.Get(_compare));
+        string? labelled = context.Get(_labelled) is { } l ? OutputFile.Check(l, context.Need(_data), context.Get(_compare)) : null, page = _report.Check(context);
         if (context.Need(_data) == "-" || context.Get(_compare) == "-")
         {
             throw new EngineException(ErrorKind.Usage, "cluster reads its data twice, standard input can be read once", "write it to a file first");

@@ -21,8 +21,9 @@ internal sealed class DataSplitVerb : Verb
 
     public override int Run(VerbContext context)
     {
-        string train = OutputFile.Check(context.NeedOutput());
-        string valid = OutputFile.Check(context.Need(_valid));
+        string train = OutputFile.Check(context.NeedOutput(), context.Need(_file));
+        string valid = OutputFile.Check(context.Need(_valid), context.Need(_file));
+        OutputFile.RequireApart("--output", train, "--valid", valid);
         var reader = _input.Open(context, context.Need(_file), keepLines: true);
         var report = context.DryRun
             ? DataSplit.Count(reader, context.Need(_fraction), context.Seed, context.Cancellation)

@@ -19,6 +19,7 @@ internal sealed class DataSynthVerb : Verb
         int count = context.Need(_count);
         string train = OutputFile.Check(context.NeedOutput());
         string? valid = context.Get(_valid) is { } path ? OutputFile.Check(path) : null;
+        OutputFile.RequireApart("--output", train, "--valid", valid);
         int validCount = valid is null ? 0 : context.Get(_validCount) ?? Math.Max(MixtureSynthesizer.Sources.Count, count / 10);
         if (valid == train)
         {

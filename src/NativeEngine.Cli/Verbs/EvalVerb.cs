@@ -62,11 +62,7 @@ internal sealed class EvalVerb : Verb
             // Standard input cannot be looked at twice.
             _ => path != "-" && _fields.Open(context, path).FirstLineHasArray(field),
         };
-        if (choice && report is not null)
-        {
-            throw new EngineException(ErrorKind.Usage, $"--report shows losses, {path} holds multiple choice", "leave --report out, or say --task loss");
-        }
-        return choice ? Choices(context, engine, tokenizer, onnx, path, field) : Losses(context, engine, tokenizer, onnx, path, report, engineName);
+        return choice ? Choices(context, engine, tokenizer, onnx, path, field, report, engineName) : Losses(context, engine, tokenizer, onnx, path, report, engineName);
     }
 
     private int Losses(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string path, string? report, string engineName)
@@ -108,7 +104,7 @@ internal sealed class EvalVerb : Verb
         return 0;
     }
 
-    private int Choices(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string path, string field)
+    private int Choices(VerbContext context, ITokenLosses engine, Tokenizer tokenizer, OnnxEngine? onnx, string path, string field, string? report, string engineName)
     {
         var reader = _fields.Open(context, path, choicesField: field, answerField: context.Need(_answer));
         var questions = reader.Read(context.Cancellation).ToList();
@@ -136,6 +132,10 @@ internal sealed class EvalVerb : Verb
         if (result.TooLong + result.NoToken > 0)
         {
             context.Talk.Warn($"{result.TooLong + result.NoToken} of {questions.Count} questions left out: {result.TooLong} longer than the context, {result.NoToken} with a choice that has no token of its own");
+        }
+        if (report is not null)
+        {
+            ReportOutput.Write(context, EvaluationPage.Of(result, context.Need(_model), path, ReportOutput.Origin(context, engineName)), report);
         }
         context.Result.Write(
             text =>

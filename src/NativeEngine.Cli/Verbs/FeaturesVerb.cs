@@ -33,7 +33,7 @@ internal sealed class FeaturesVerb : Verb
 
     public override int Run(VerbContext context)
     {
-        string output = OutputFile.Check(context.NeedOutput());
+        string output = OutputFile.Check(context.NeedOutput(), context.Need(_data));
         string? sources = context.Get(_sources) is { } s ? OutputFile.Check(s) : null, index = context.Get(_index) is { } i ? OutputFile.Check(i) : null;
         string[] outputs = [.. new[] { output, sources, index }.OfType<string>()];
         if (outputs.Distinct(StringComparer.Ordinal).Count() < outputs.Length)

@@ -51,7 +51,7 @@ internal sealed class ReportVerb : Verb
 
     /// <summary>The report of a training run's folder.</summary>
     public static Report OfRun(VerbContext context, string folder) => TrainingPage.Of(
-        MetricsHistory.Load(Path.Combine(folder, MetricsHistory.FileName)), Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))),
+        MetricsHistory.Load(Path.Combine(folder, MetricsHistory.FileName), MetricsHistory.ForReport), Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))),
         ReportOutput.Origin(folder, context.Talk.Warn));
 
     /// <summary>The report of a selection, with its features when they are named.</summary>

@@ -25,7 +25,7 @@ internal sealed class SelectVerb : Verb
     private readonly ReportOutput _report = new();
 
     public SelectVerb()
-        : base("select", "Selects a coreset from features on disk, or from the examples of a data file.", "nengine select --features f.npy --sources s.txt --budget 50% --keep small --json")
+        : base("select", "Selects a coreset from features on disk, or from the examples of a data file.", "nengine select mine.jsonl --budget 10% --output picked.jsonl")
     {
         Add(_data);
         Add("input", _features, _sources);
@@ -61,6 +61,10 @@ internal sealed class SelectVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, "--sources belongs to --features; a data file names its sources itself", "give --source-field NAME, the field with the source");
         }
+        // Whatever can be refused is, before the work.
+        _ = context.Output is { } output ? OutputFile.Check(output) : null;
+        _report.Check(context);
+        Budget(context.Need(_budget), int.MaxValue);
         using var examples = _examples.Compute(context, data);
         return RunAlone(context, examples, examples.File);
     }
@@ -109,7 +113,7 @@ internal sealed class SelectVerb : Verb
         {
             document.Save(output);
         }
-        context.Result.Write(text => WriteText(text, document), document.Write);
+        context.Result.Write(text => WriteText(text, document, indices: true), document.Write);
         return 0;
     }
 
@@ -117,8 +121,9 @@ internal sealed class SelectVerb : Verb
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
-        string? output = context.Output is { } path ? OutputFile.Check(path) : null;
-        string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved) : null;
+        string? output = context.Output is { } path ? OutputFile.Check(path, file, context.Get(_data), context.Get(_sources), context.Get(_state)) : null;
+        string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved, file, context.Get(_data), context.Get(_sources)) : null;
+        OutputFile.RequireApart("--output", output, "--save-state", saveState);
         string? report = _report.Check(context);
         long start = Stopwatch.GetTimestamp();
         using var features = FeatureFile.Open(file);
@@ -174,7 +179,7 @@ internal sealed class SelectVerb : Verb
             bool kept = !adam || saveState is null || context.Get(_state) is not { } before || Path.GetFullPath(before) != saveState;
             ReportOutput.Write(context, ReportVerb.OfSelection(context, document, kept ? features.Name : null, context.Get(_state)), report);
         }
-        context.Result.Write(text => WriteText(text, shown), shown.Write);
+        context.Result.Write(text => WriteText(text, shown, indices: examples is null || output is null), shown.Write);
         return 0;
     }
 
@@ -253,7 +258,11 @@ internal sealed class SelectVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, $"--budget expects a number of examples or a percentage, got '{text}'", "for example --budget 64 or --budget 50%");
         }
-        decimal budget = percent ? Math.Round(Math.Min(value, 1000) * n / 100, MidpointRounding.AwayFromZero) : value;
+        if (percent && value is (<= 0 or > 100))
+        {
+            throw new EngineException(ErrorKind.Usage, $"--budget {text} is no share of the examples", "give more than 0% and at most 100%, as --budget 10%");
+        }
+        decimal budget = percent ? Math.Round(value * n / 100, MidpointRounding.AwayFromZero) : value;
         return budget >= 1 && budget <= n ? (int)budget : throw new EngineException(
             ErrorKind.Usage, $"--budget {text} asks for {budget.ToString(CultureInfo.InvariantCulture)} of {n} examples", $"give a budget from 1 to {n}");
     }
@@ -333,7 +342,7 @@ internal sealed class SelectVerb : Verb
             });
     }
 
-    private static void WriteText(TextWriter text, SelectionDocument d)
+    private static void WriteText(TextWriter text, SelectionDocument d, bool indices)
     {
         int width = Math.Max(6, d.Sources.Max(s => s.Source.Length));
         text.WriteLine(FormattableString.Invariant($"{d.Indices.Count} of {d.N} examples selected ({d.Kept.Count} kept, {d.Dropped.Count} dropped)"));
@@ -358,6 +367,10 @@ internal sealed class SelectVerb : Verb
         {
             text.WriteLine(FormattableString.Invariant(
                 $"precision {screening.Precision.ToString().ToLowerInvariant()}: {screening.Note}; {screening.Screened} pairs screened, {screening.Rescored} rescored, {screening.Rows} rows all in float32; the picks are those of fp32"));
+        }
+        if (!indices)
+        {
+            return;
         }
         const int Shown = 256;
         text.WriteLine("indices " + string.Join(' ', d.Indices.Take(Shown)) + (d.Indices.Count > Shown ? " ... (all of them with --json or --output)" : ""));

@@ -36,6 +36,7 @@ internal sealed class TrainVerb : Verb
     private readonly Option<string> _schedule = Opt.Choice("--schedule", "How the learning rate falls.", "cosine", "linear", "constant");
     private readonly Option<double> _warmup = Opt.Number("--warmup", "SHARE", "Share of the steps that warm up.", 0.03, min: 0.0, max: 1.0);
     private readonly Option<double> _clip = Opt.Number("--clip", "NORM", "Longest gradient; 0 does not clip.", 1.0, min: 0.0);
+    private readonly Option<string> _onNonFinite = Opt.Choice("--on-nonfinite", "What a step does about a loss, gradient or feature that is NaN or infinite.", "stop", "skip", "clip");
     private readonly Option<int> _loraRank = Opt.Number("--lora-rank", "R", "Train a low-rank adapter in place of the weights; 0 trains the weights.", 0, min: 0);
     private readonly Option<float?> _loraAlpha = Opt.MaybeNumber<float>("--lora-alpha", "A", "Scale A/R of the adapter (default: 2R).", min: 0f);
     private readonly Option<string> _loraTargets = Opt.Text("--lora-targets", "LIST", "Adapted projections: some of q,k,v,o,gate,up,down.", "q,k,v,o");
@@ -58,7 +59,7 @@ internal sealed class TrainVerb : Verb
         Add("model and data", _model, _tokenizer, _data, _evalData, _seqLen, _lossOn);
         Add("fields", _fields.Options);
         Add("selection", [_pool, _batch, _selection, _feature, _directions, _radius, _rawFeatures, _weights, _reclusterEvery, _clusters, .. _coreset.Options]);
-        Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _loraRank, _loraAlpha, _loraTargets);
+        Add("optimisation", _steps, _optimizer, _lr, _beta1, _beta2, _weightDecay, _schedule, _warmup, _clip, _onNonFinite, _loraRank, _loraAlpha, _loraTargets);
         Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _prometheus, _dtype, _ranks);
     }
 
@@ -171,6 +172,7 @@ internal sealed class TrainVerb : Verb
         WarmupRatio = context.Need(_warmup),
         Schedule = Enum.Parse<ScheduleShape>(context.Need(_schedule), ignoreCase: true),
         ClipNorm = context.Need(_clip),
+        OnNonFinite = Enum.Parse<NonFinitePolicy>(context.Need(_onNonFinite), ignoreCase: true),
         MicroBatchTokens = context.Need(_microBatch),
         CheckpointActivations = context.Need(_checkpointActivations),
         Seed = context.Seed,
@@ -182,7 +184,7 @@ internal sealed class TrainVerb : Verb
         string[] irrelevant =
         [
             "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "config", "set", "print-config",
-            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks", "prometheus",
+            "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks", "prometheus", "on-nonfinite",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);
         options["content of the data (sha256)"] = ContentHash.Of(data);

@@ -64,6 +64,10 @@ public sealed class UnitCache
                 Directory.CreateDirectory(Path.Combine(Folder, part));
             }
         }
+        catch (IOException e) when (WriteErrors.IsDiskFull(e))
+        {
+            throw WriteErrors.Translate(folder, 0, e);
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new EngineException(ErrorKind.BadInput, $"the unit cache {folder} cannot be written: {e.Message}", "choose another cache: in the study", e);

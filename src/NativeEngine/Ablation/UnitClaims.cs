@@ -28,18 +28,23 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
             return null;
         }
         string next = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{key}.{generation + 1:D6}"));
-        string token = NewToken();
+        string token = NewToken(), temporary = TemporaryName.For(next);
         try
         {
-            using (var created = new FileStream(next, FileMode.CreateNew, FileAccess.Write, FileShare.ReadWrite))
-            {
-                created.Write(System.Text.Encoding.UTF8.GetBytes(UnitClaim.Content(token, 0)));
-            }
+            // With its content before it has its name: a claim that a process which died left empty would be nobody's, and be waited for.
+            File.WriteAllText(temporary, UnitClaim.Content(token, 0));
+            File.Move(temporary, next, overwrite: false);
             return new UnitClaim(next, token, options);
         }
         catch (IOException) when (File.Exists(next))
         {
+            TemporaryName.DeleteQuietly(temporary);
             return null;
+        }
+        catch (IOException e) when (WriteErrors.IsDiskFull(e))
+        {
+            TemporaryName.DeleteQuietly(temporary);
+            throw WriteErrors.Translate(next, 0, e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,6 +58,7 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
     /// <summary>Removes the claims of a key that is done.</summary>
     public void Clear(string key)
     {
+        TemporaryName.DeleteLeftovers(folder, key);
         foreach (string file in Directory.EnumerateFiles(folder, key + ".*"))
         {
             TemporaryName.DeleteQuietly(file);

@@ -234,7 +234,7 @@ public sealed class JsonlReader
             return Bad(number, hasPrompt || hasCompletion
                 ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
                     + $"\"{(hasPrompt ? _options.CompletionField : _options.PromptField)}\""
-                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"");
+                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"" + Fields(root));
         }
         catch (JsonException e)
         {
@@ -312,7 +312,29 @@ public sealed class JsonlReader
         {
             string why = e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file"
                 : Directory.Exists(path) ? "it is a folder" : e.Message.TrimEnd('.');
-            throw new EngineException(ErrorKind.BadInput, $"reading {(path.Length == 0 ? "a data file" : path)}: {why}", null, e);
+            throw new EngineException(ErrorKind.BadInput, $"reading {(path.Length == 0 ? "a data file" : path)}: {why}", e is FileNotFoundException && Beside(path) is { } near ? $"did you mean '{near}'?" : null, e);
         }
+    }
+
+    // A file of nearly that name in the same folder.
+    private static string? Beside(string path)
+    {
+        string folder = Path.GetDirectoryName(path) ?? "";
+        try
+        {
+            return Suggestion.Nearest(Path.GetFileName(path), Directory.EnumerateFiles(folder.Length == 0 ? "." : folder).Take(10_000).Select(f => Path.GetFileName(f)!).Order(StringComparer.Ordinal)) is { } name
+                ? Path.Combine(folder, name) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    // The first texts of a line: one of them is what was meant.
+    private static string Fields(JsonElement line)
+    {
+        string[] names = [.. line.EnumerateObject().Where(m => m.Value.ValueKind == JsonValueKind.String && m.Name.Length <= 40).Take(6).Select(m => $"\"{m.Name}\"")];
+        return names.Length == 0 ? "" : $"; its texts are {string.Join(", ", names)} (--text-field names one)";
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.IO.Compression;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -39,7 +40,9 @@ public static class JsonlWriter
     /// <summary>One example as a line.</summary>
     internal static void Append(Stream stream, Example example)
     {
-        using (var writer = new Utf8JsonWriter(stream, _options))
+        // Not into the stream itself: the writer's end would hand every line to the system.
+        var line = new ArrayBufferWriter<byte>(256);
+        using (var writer = new Utf8JsonWriter(line, _options))
         {
             writer.WriteStartObject();
             writer.WriteString("source", example.Source);
@@ -54,7 +57,8 @@ public static class JsonlWriter
             }
             writer.WriteEndObject();
         }
-        stream.WriteByte((byte)'\n');
+        line.Write("\n"u8);
+        stream.Write(line.WrittenSpan);
     }
 
     internal static void Publish(string path, Action<Stream> write) => AtomicFile.Write(path, stream =>

@@ -6,7 +6,7 @@ namespace NativeEngine.Formats;
 /// <summary>
 /// Publishes files atomically: a reader, or a restart after a crash or power loss, sees the old file or the whole new one. The bytes
 /// go to a temporary name in the same folder, are forced to disk, renamed over the old file, and the folder is forced to disk.
-/// A symbolic link is followed; what lies under /dev (but for /dev/shm, which holds files) is a device and is written in place.
+/// What a dead process left of the same file goes first. A symbolic link is followed; what lies under /dev (but for /dev/shm, which holds files) is a device and is written in place.
 /// Errors: WillNotFit for a full disk, Usage for a path that cannot be written; both leave the old file intact and no temporary.
 /// </summary>
 public static class AtomicFile
@@ -29,6 +29,7 @@ public static class AtomicFile
         {
             throw new EngineException(ErrorKind.Usage, $"cannot write {path}: it is a folder, a file name is needed");
         }
+        TemporaryName.DeleteLeftovers(folder, Path.GetFileName(target));
         if (expectedBytes > 0)
         {
             WriteErrors.RequireSpace(folder, path, expectedBytes);

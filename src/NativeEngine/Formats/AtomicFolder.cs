@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using NativeEngine.Native;
@@ -7,7 +8,7 @@ namespace NativeEngine.Formats;
 /// <summary>
 /// Publishes a whole folder at once: it is filled under a temporary name beside its final one, every file and folder is forced to disk,
 /// checksums.json (bytes and SHA-256 of every file) is written last, then it is renamed into place. A folder under its final name that
-/// <see cref="Verify"/> accepts is exactly what was written.
+/// <see cref="Verify"/> accepts is exactly what was written. What a dead process left of the same folder goes first.
 /// </summary>
 public static class AtomicFolder
 {
@@ -33,6 +34,7 @@ public static class AtomicFolder
             {
                 throw new EngineException(ErrorKind.Usage, $"cannot write the folder {path}: it is there already", "name a new folder");
             }
+            TemporaryName.DeleteLeftovers(parent, Path.GetFileName(target));
             temporary = CreateBeside(target);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -46,17 +48,22 @@ public static class AtomicFolder
         catch (Exception e)
         {
             TemporaryName.DeleteQuietly(temporary);
-            if (e is IOException io && WriteErrors.IsDiskFull(io))
+            throw e switch
             {
-                throw WriteErrors.Translate(path, 0, e);
-            }
-            throw;
+                IOException io when WriteErrors.IsDiskFull(io) => WriteErrors.Translate(path, 0, e),
+                EngineException engine when engine.Message.Contains(temporary, StringComparison.Ordinal) => Renamed(engine, temporary, path),
+                _ => Same(e),
+            };
         }
         try
         {
             Seal(temporary, checksums, cancellation);
             MoveIntoPlace(temporary, target, replace);
             LibC.FsyncFolder(parent);
+        }
+        catch (EngineException e) when (e.Message.Contains(temporary, StringComparison.Ordinal))
+        {
+            throw Renamed(e, temporary, path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -119,6 +126,26 @@ public static class AtomicFolder
             files.Add((name, entry.RequireLong("bytes", 0), entry.RequireString("sha256")));
         }
         return files;
+    }
+
+    /// <summary>Deletes a folder that was published; it loses its name first, so that nobody finds half of it. Errors: what the system says.</summary>
+    public static void Delete(string path)
+    {
+        string aside = CreateBeside(path);
+        Directory.Delete(aside);
+        Directory.Move(path, aside);
+        TemporaryName.DeleteQuietly(aside);
+    }
+
+    // A file is told by the name it would have had.
+    private static EngineException Renamed(EngineException e, string temporary, string path) =>
+        new(e.Kind, e.Message.Replace(temporary, path, StringComparison.Ordinal), e.Hint, e);
+
+    // With the stack it was thrown with.
+    private static Exception Same(Exception e)
+    {
+        ExceptionDispatchInfo.Throw(e);
+        return e;
     }
 
     private static string CreateBeside(string target)

@@ -11,7 +11,8 @@ public static class ModelFolder
 
     /// <summary>
     /// Reads configuration and weights (F32, BF16, F16 or F64, widened or rounded to F32). Errors: BadInput for whatever <see cref="ConfigJson"/>
-    /// or the safetensors reader refuse, a missing or unexpected tensor, or a shape that is not the configuration's, with both shapes.
+    /// or the safetensors reader refuse, a missing or unexpected tensor, or a shape that is not the configuration's, with both shapes; Numerical for a
+    /// weight that is not finite.
     /// </summary>
     public static (LlamaConfig Config, ParameterSet Parameters) Load(string folder, Device device, CancellationToken cancellation = default)
     {
@@ -77,6 +78,10 @@ public static class ModelFolder
             {
                 var part = values.AsSpan(0, (int)Math.Min(Chunk, flat.Length - first));
                 tensor.ReadFloat32(first, part);
+                if (FiniteCheck.FirstNotFinite(part) is >= 0 and var bad)
+                {
+                    throw new EngineException(ErrorKind.Numerical, FormattableString.Invariant($"{tensor.File}: element {first + bad} of tensor \"{name}\" is {part[bad]}"), "the file is damaged, or its training had diverged");
+                }
                 parameters.Device.Upload<float>(part, flat.Slice(first, part.Length));
             }
         }

@@ -41,6 +41,6 @@ public static class ModelPresets
                 };
             }
         }
-        throw new EngineException(ErrorKind.Usage, $"no preset is named \"{name}\"; there are {string.Join(", ", Names)}");
+        throw new EngineException(ErrorKind.Usage, $"no preset is named \"{name}\"; there are {string.Join(", ", Names)}", $"--model preset:{Suggestion.Nearest(name, Names) ?? Names[0]}");
     }
 }

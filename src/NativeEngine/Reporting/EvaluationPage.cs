@@ -27,6 +27,55 @@ public static class EvaluationPage
         Origin = origin,
     };
 
+    /// <summary>The report of multiple choice: accuracy per source, by likelihood and by likelihood per byte, against guessing.</summary>
+    public static Report Of(ChoiceResult result, string model, string data, IReadOnlyList<(string, string)> origin)
+    {
+        var scored = result.Sources.Where(s => s.Plain.Trials > 0).OrderByDescending(s => s.Normalized.Value).ThenBy(s => s.Source, StringComparer.Ordinal).ToArray();
+        var macro = Proportion.Mean([.. result.Sources.Select(s => s.Normalized)]);
+        int leftOut = result.TooLong + result.NoToken;
+        string[] surely = [.. scored.Where(s => s.Normalized.Interval().Low > s.Chance).Select(s => s.Source)];
+        string answer = scored.Length == 0 ? "Nothing was scored."
+            : (surely.Length == 0 ? "No source is surely answered better than by guessing." : $"Surely better than guessing: {string.Join(", ", surely)}.")
+                + $" Best is {scored[0].Source} with {ReportNumber.Percent(scored[0].Normalized.Value)} right, where guessing gives {ReportNumber.Percent(scored[0].Chance)}.";
+        return new Report
+        {
+            Kind = "eval",
+            Title = $"Multiple choice by {model}",
+            Subtitle = string.Create(CultureInfo.InvariantCulture, $"{result.Questions:N0} questions of {data}{(leftOut > 0 ? $"; {leftOut} left out, too long or with a choice that has no token of its own" : "")}."),
+            Facts =
+            [
+                new("accuracy per byte", ReportNumber.Percent(result.Total.Normalized.Value), result.Total.Normalized.Value),
+                new("accuracy", ReportNumber.Percent(result.Total.Plain.Value), result.Total.Plain.Value),
+                new("guessing", ReportNumber.Percent(result.Total.Chance), result.Total.Chance),
+                new("mean over sources, per byte", ReportNumber.Percent(macro.Value), macro.Value),
+                new("questions", result.Questions.ToString("N0", CultureInfo.InvariantCulture), result.Questions),
+            ],
+            Sections =
+            [
+                new ReportSection("How many questions of each source are answered rightly, and how sure is that?", answer)
+                {
+                    Figures = scored.Length == 0 ? [] : [Accuracy("accuracy-per-byte", "Right by likelihood per byte, 95 % intervals", scored, s => s.Normalized), Accuracy("accuracy", "Right by likelihood, 95 % intervals", scored, s => s.Plain)],
+                    Tables =
+                    [
+                        new DataTable(
+                            "choice-table", "Every source",
+                            DataColumn.Of("source", [.. result.Sources.Select(s => s.Source)]), DataColumn.Of("questions", [.. result.Sources.Select(s => (double)s.Plain.Trials)]),
+                            DataColumn.Of("accuracy", [.. result.Sources.Select(s => s.Plain.Value)]), DataColumn.Of("accuracy per byte", [.. result.Sources.Select(s => s.Normalized.Value)]),
+                            DataColumn.Of("guessing", [.. result.Sources.Select(s => s.Chance)])),
+                    ],
+                },
+            ],
+            Origin = origin,
+        };
+    }
+
+    private static BarFigure Accuracy(string name, string title, IReadOnlyList<ChoiceAccuracy> sources, Func<ChoiceAccuracy, Proportion> of) => new()
+    {
+        Name = name, Title = title, RowName = "source", ValueName = "% right", Dots = true,
+        Rows = [.. sources.Select(s => new BarRow(s.Source, 100 * of(s).Value, Low: 100 * of(s).Interval().Low, High: 100 * of(s).Interval().High))],
+        Caption = "Wilson's score intervals: what the number of questions leaves open.",
+    };
+
     /// <summary>Perplexity per source, the hardest first.</summary>
     internal static ReportSection PerSource(EvaluationResult result, string name)
     {

@@ -43,7 +43,7 @@ public abstract class Figure
     private protected static string Colour(int series) => ((char)('a' + (series % 6))).ToString();
 
     /// <summary>Lines of words that fit a width.</summary>
-    private protected static string[] Wrap(string text, double width, double size)
+    internal static string[] Wrap(string text, double width, double size)
     {
         var lines = new List<string>();
         string line = "";
@@ -101,12 +101,12 @@ public abstract class Figure
 
 /// <summary>A figure that is drawn elsewhere, with its numbers.</summary>
 /// <param name="data">The numbers.</param>
-/// <param name="draw">The SVG.</param>
-public sealed class DrawnFigure(DataTable data, Func<string> draw) : Figure
+/// <param name="draw">The SVG of a width.</param>
+public sealed class DrawnFigure(DataTable data, Func<double, string> draw) : Figure
 {
     /// <inheritdoc/>
     public override DataTable Data => data;
 
     /// <inheritdoc/>
-    public override string Draw(double width) => draw();
+    public override string Draw(double width) => draw(width);
 }

@@ -36,7 +36,7 @@ public static class ProfilePage
                 new ReportSection("How near are the kernels to what the machine can do?", worst is null ? "Nothing was measured."
                     : $"Half of the measurements reach {ReportNumber.Percent(median)} of the roof that bounds them or more; the farthest from it is {worst.Row.Name} {worst.Size} with {ReportNumber.Percent(worst.Share(roofs))}.")
                 {
-                    Figures = [new DrawnFigure(table, () => RooflineFigure.Draw(profile)) { Name = "roofline", Title = "Roofline" }],
+                    Figures = [new DrawnFigure(table, width => RooflineFigure.Draw(profile, width)) { Name = "roofline", Title = "Roofline" }],
                 },
             ],
             Origin = origin,

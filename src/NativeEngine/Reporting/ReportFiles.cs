@@ -51,10 +51,15 @@ public static class ReportFiles
         try
         {
             Directory.CreateDirectory(folder);
+            TemporaryName.DeleteLeftovers(folder);
             foreach (string old in Directory.EnumerateFiles(folder).Where(f => Path.GetExtension(f) is ".svg" or ".csv" && !names.Contains(Path.GetFileNameWithoutExtension(f))))
             {
                 File.Delete(old);
             }
+        }
+        catch (IOException e) when (WriteErrors.IsDiskFull(e))
+        {
+            throw WriteErrors.Translate(folder, 0, e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -25,14 +25,14 @@ public static class ReportPage
         dl.facts div{background:var(--tint);border-radius:8px;padding:10px 12px}dl.facts dt{font-size:13px;color:var(--soft)}
         dl.facts dd{margin:2px 0 0;font-size:20px;font-weight:600;overflow-wrap:anywhere}
         dl.facts dd.words{font-size:15px}figure{margin:18px 0 22px}figure .phone{display:none}figcaption{font-size:14px;color:var(--soft);margin-top:2px}
-        .scroll{overflow-x:auto}.fixed svg{min-width:560px}
+        .scroll{overflow-x:auto}
         table{border-collapse:collapse;font-size:14px;margin:6px 0 14px;font-variant-numeric:tabular-nums}
         caption{text-align:left;font-weight:600;padding:4px 0}th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
-        th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right}td.n{white-space:nowrap}td{overflow-wrap:break-word;min-width:9em;max-width:34em}td.n{min-width:0}th.n{white-space:normal;max-width:16ch;overflow-wrap:anywhere}
+        th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right}td.n{white-space:nowrap}td{overflow-wrap:break-word;min-width:9em;max-width:34em}td.n{min-width:0}th.n{white-space:normal;max-width:16ch}
         details{font-size:14px;color:var(--soft)}summary{cursor:pointer}details table{color:var(--text)}
         a{color:var(--accent)}footer{margin-top:52px;border-top:1px solid var(--line);padding-top:14px;font-size:14px;color:var(--soft)}
         footer dt{font-weight:600;margin-top:8px}footer dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
-        @media (max-width:560px){main{padding:18px 14px 40px}h1{font-size:23px}dl.facts{grid-template-columns:1fr 1fr}figure .desk{display:none}figure .phone{display:block}}
+        @media (max-width:560px){main{padding:18px 14px 40px}h1{font-size:23px}dl.facts{grid-template-columns:1fr 1fr}figure .desk{display:none}figure .phone{display:block}th,td{padding-right:9px}td{min-width:6em}}
         @media print{
         :root{color-scheme:light;--page:#ffffff;--text:#1b1f24;--soft:#57606a;--line:#d8dde3;--tint:#f4f6f8;--accent:#0b6bcb}
         svg{--ground:#ffffff;--ink:#1b1f24;--quiet:#57606a;--grid:#e3e6ea;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490}
@@ -86,17 +86,9 @@ public static class ReportPage
 
     private static void WriteFigure(StringBuilder body, List<string> styles, Figure figure, string? files)
     {
-        bool drawn = figure is DrawnFigure;
         body.Append(CultureInfo.InvariantCulture, $"<figure id=\"{Text(figure.Name)}\">\n");
-        if (drawn)
-        {
-            body.Append("<div class=\"scroll fixed\">\n").Append(Embed(styles, figure.Draw(Figure.WideWidth), figure.Name)).Append("</div>\n");
-        }
-        else
-        {
-            body.Append("<div class=\"desk\">\n").Append(Embed(styles, figure.Draw(Figure.WideWidth), figure.Name)).Append("</div>\n<div class=\"phone\">\n")
-                .Append(Embed(styles, figure.Draw(Figure.NarrowWidth), figure.Name + "-narrow")).Append("</div>\n");
-        }
+        body.Append("<div class=\"desk\">\n").Append(Embed(styles, figure.Draw(Figure.WideWidth), figure.Name)).Append("</div>\n<div class=\"phone\">\n")
+            .Append(Embed(styles, figure.Draw(Figure.NarrowWidth), figure.Name + "-narrow")).Append("</div>\n");
         if (figure.Caption.Length > 0)
         {
             body.Append(CultureInfo.InvariantCulture, $"<figcaption>{Text(figure.Caption)}</figcaption>\n");

@@ -9,7 +9,12 @@ namespace NativeEngine.Reporting;
 /// </summary>
 public static class RooflineFigure
 {
-    private const double Width = 640, PlotLeft = 58, PlotRight = 624, PlotTop = 92, PlotHeight = 400, LineHeight = 19, ListLeft = 190;
+    /// <summary>Width of the figure by itself.</summary>
+    public const double DefaultWidth = 640;
+
+    private const double PlotLeft = 58, LineHeight = 19;
+
+    private static readonly (string Css, string Text)[] _kinds = [("fma", "bound by fma"), ("minadd", "min+add"), ("subfma", "sub+fma"), ("cache", "a cache"), ("memory", "memory")];
 
     private const string Style = """
         .roof{fill:none;stroke:var(--quiet);stroke-width:1.6}.roof.dashed{stroke-dasharray:5 4}
@@ -19,35 +24,40 @@ public static class RooflineFigure
         """;
 
     /// <summary>The figure. Kernels without arithmetic appear in the list only, where bandwidth alone counts.</summary>
-    public static string Draw(KernelProfile profile)
+    public static string Draw(KernelProfile profile, double width = DefaultWidth)
     {
         var kernels = profile.Measurements.GroupBy(m => m.Row.Name).Select(g => g.ToArray()).ToArray();
-        double listTop = PlotTop + PlotHeight + 96, listBottom = listTop + (LineHeight * Math.Max(1, kernels.Length));
         string title = $"Roofline: {kernels.Length} kernels on {profile.Roofs.Who}";
-        var svg = new SvgDocument(Width, listBottom + 48, title, Describe(profile), Style);
-        svg.Text("heading", 16, 28, title);
-        Legend(svg, 16, 50);
-        Roofline(svg, profile);
-        Shares(svg, profile.Roofs, kernels, listTop, listBottom);
+        string[] heading = Figure.Wrap(title, width - 24, 16.5);
+        double legendTop = 30 + (20 * heading.Length), plotTop = Legend(null, legendTop, width) + 42, plotBottom = plotTop + (width < 500 ? 300 : 400);
+        double listTop = plotBottom + 96, listBottom = listTop + (LineHeight * Math.Max(1, kernels.Length));
+        var svg = new SvgDocument(width, listBottom + 48, title, Describe(profile), Style);
+        for (int i = 0; i < heading.Length; i++)
+        {
+            svg.Text("heading", 16, 28 + (20 * i), heading[i]);
+        }
+        Legend(svg, legendTop, width);
+        Roofline(svg, profile, new Box(PlotLeft, plotTop, width - 16, plotBottom));
+        Shares(svg, profile.Roofs, kernels, new Box(Math.Min(190, 0.36 * width), listTop, width - 16, listBottom));
         return svg.Finish();
     }
 
-    private static void Roofline(SvgDocument svg, KernelProfile profile)
+    private static void Roofline(SvgDocument svg, KernelProfile profile, Box area)
     {
         var roofs = profile.Roofs;
         var points = profile.Measurements.Where(m => m.Flops > 0).ToArray();
         double peak = Math.Max(Math.Max(roofs.FusedMultiplyAdd, 2 * roofs.MinimumAddTerms), roofs.SubtractMultiplyAdd);
         double ridge = peak / roofs.Bandwidths[^1].Best;
         var x = AxisScale.AroundLog(
-            points.Select(m => m.Intensity).Append(0.1).Min(), points.Select(m => m.Intensity).Append(2 * ridge).Max(), PlotLeft, PlotRight);
+            points.Select(m => m.Intensity).Append(0.1).Min(), points.Select(m => m.Intensity).Append(2 * ridge).Max(), area.Left, area.Right);
         double lowest = points.Select(m => m.FlopsPerSecond).Append(peak / 100).Min() / 1e9;
         // A label needs room above the highest roof.
-        var y = new AxisScale(Math.Pow(10, Math.Floor(Math.Log10(lowest))), peak / 1e9 * 2.2, PlotTop + PlotHeight, PlotTop, Logarithmic: true);
+        var y = new AxisScale(Math.Pow(10, Math.Floor(Math.Log10(lowest))), peak / 1e9 * 2.2, area.Bottom, area.Top, Logarithmic: true);
         var plot = new Plot(svg, x, y);
         plot.DrawX("operations per byte", x.Ticks());
         plot.DrawY("G operations/s", y.Ticks());
-        var labels = new LabelPlacer(new Box(PlotLeft + 2, PlotTop, PlotRight, PlotTop + PlotHeight - 2));
-        DrawRoofs(svg, roofs, x, y, peak, labels);
+        var labels = new LabelPlacer(new Box(area.Left + 2, area.Top, area.Right, area.Bottom - 2));
+        DrawRoofs(svg, roofs, x, y, peak, labels, area.Right);
         foreach (var m in points)
         {
             labels.Reserve(Around(x.At(m.Intensity), y.At(m.FlopsPerSecond / 1e9), 4));
@@ -66,65 +76,67 @@ public static class RooflineFigure
         }
     }
 
-    private static void DrawRoofs(SvgDocument svg, MachineRoofs roofs, AxisScale x, AxisScale y, double peak, LabelPlacer labels)
+    private static void DrawRoofs(SvgDocument svg, MachineRoofs roofs, AxisScale x, AxisScale y, double peak, LabelPlacer labels, double right)
     {
         double decade = x.At(10) - x.At(1), rise = y.At(1) - y.At(10), degrees = -Math.Atan2(rise, decade) * 180 / Math.PI;
-        double lastEnd = double.NegativeInfinity;
-        foreach (var (name, bytesPerSecond) in roofs.Levels().OrderByDescending(level => level.BytesPerSecond))
+        (string Name, double Speed, double From)[] levels = [.. roofs.Levels().OrderByDescending(level => level.BytesPerSecond).Select(level => (level.Name, level.BytesPerSecond / 1e9, Math.Max(x.Low, y.Low / (level.BytesPerSecond / 1e9))))];
+        foreach (var (_, speed, from) in levels)
         {
-            double speed = bytesPerSecond / 1e9;
             // From where the line enters the plot to the highest arithmetic roof.
-            double from = Math.Max(x.Low, y.Low / speed), to = peak / 1e9 / speed;
-            svg.Path("roof", [(x.At(from), y.At(speed * from)), (x.At(to), y.At(speed * to))]);
-            string label = FormattableString.Invariant($"{name} {speed:0} GB/s");
+            svg.Path("roof", [(x.At(from), y.At(speed * from)), (x.At(peak / 1e9 / speed), y.At(peak / 1e9))]);
+        }
+        // Lines of similar speed have one label, above the fastest of them.
+        for (int i = 0, next; i < levels.Length; i = next)
+        {
+            next = i + 1;
+            while (next < levels.Length && Height(next) - Height(next - 1) < 16)
+            {
+                next++;
+            }
+            string label = string.Join(", ", levels[i..next].Select(level => FormattableString.Invariant($"{level.Name} {level.Speed:0}"))) + " GB/s";
             double width = FigureStyle.TextWidth(label, FigureStyle.SmallSize), slope = rise / decade;
-            double start = x.At(from) + 8, level = y.At(speed * from) - (8 * slope);
-            // Lines of similar speed: the label of the lower one goes below its line.
-            bool below = lastEnd - level > -16;
-            lastEnd = level;
-            double dx = below ? 7 : -3, dy = below ? 11 : -4;
-            svg.Text("small quiet halo", start + dx, level + dy, label, "start", degrees);
+            double start = x.At(levels[i].From) + 5, top = y.At(levels[i].Speed * levels[i].From) - (8 * slope) - 4;
+            svg.Text("small quiet halo", start, top, label, "start", degrees);
             for (double along = 0; along < width; along += 6)
             {
-                double cx = start + dx + (along * Math.Cos(-degrees * Math.PI / 180)), cy = level + dy - (along * Math.Sin(-degrees * Math.PI / 180));
+                double cx = start + (along * Math.Cos(-degrees * Math.PI / 180)), cy = top - (along * Math.Sin(-degrees * Math.PI / 180));
                 labels.Reserve(Around(cx, cy - 4, 7));
             }
         }
+        double Height(int level) => y.At(levels[level].Speed * levels[level].From);
         double fastest = roofs.Levels().Max(level => level.BytesPerSecond);
-        double lastY = double.NegativeInfinity;
-        int crowded = 0;
-        foreach (var (name, rate, dashed) in new[]
+        var peaks = new (string Name, double Rate, bool Dashed)[] { ("fma", roofs.FusedMultiplyAdd, false), ("min+add", 2 * roofs.MinimumAddTerms, true), ("sub+fma", roofs.SubtractMultiplyAdd, true) }
+            .OrderByDescending(roof => roof.Rate).Select(roof => (roof.Name, roof.Rate, roof.Dashed, At: y.At(roof.Rate / 1e9))).ToArray();
+        foreach (var (_, rate, dashed, at) in peaks)
         {
-            ("fma", roofs.FusedMultiplyAdd, false), ("min+add", 2 * roofs.MinimumAddTerms, true), ("sub+fma", roofs.SubtractMultiplyAdd, true),
-        }.OrderByDescending(roof => roof.Item2))
+            svg.Path(dashed ? "roof dashed" : "roof", [(x.At(Math.Max(x.Low, rate / fastest)), at), (right, at)]);
+        }
+        for (int i = 0; i < peaks.Length; i++)
         {
-            double at = y.At(rate / 1e9);
-            svg.Path(dashed ? "roof dashed" : "roof", [(x.At(Math.Max(x.Low, rate / fastest)), at), (PlotRight, at)]);
+            // Above its line where there is room, else below it, else above it, beside the others.
+            var (name, rate, _, at) = peaks[i];
+            bool above = i == 0 || at - peaks[i - 1].At >= 16, below = i + 1 == peaks.Length || peaks[i + 1].At - at >= 18;
             string label = FormattableString.Invariant($"{name} {rate / 1e9:0}");
-            double width = FigureStyle.TextWidth(label, FigureStyle.SmallSize);
-            // Where the roof above is near, the label goes below its own line, and beside a third one.
-            bool near = at - lastY < 16;
-            crowded = near ? crowded + 1 : 0;
-            lastY = at;
-            double right = PlotRight - (crowded > 1 ? 90 : 0), baseline = near ? at + 13 : at - 4;
-            svg.Text("small quiet halo", right, baseline, label, "end");
-            labels.Reserve(new Box(right - width, baseline - 11, right, baseline + 4));
+            double end = right - (above || below ? 0 : 84), baseline = above || !below ? at - 4 : at + 13;
+            svg.Text("small quiet halo", end, baseline, label, "end");
+            labels.Reserve(new Box(end - FigureStyle.TextWidth(label, FigureStyle.SmallSize), baseline - 11, end, baseline + 4));
         }
     }
 
-    private static void Shares(SvgDocument svg, MachineRoofs roofs, KernelMeasurement[][] kernels, double top, double bottom)
+    private static void Shares(SvgDocument svg, MachineRoofs roofs, KernelMeasurement[][] kernels, Box area)
     {
+        double top = area.Top;
         double longest = kernels.SelectMany(k => k).Select(m => m.Share(roofs)).Append(1).Max();
-        var x = new AxisScale(0, Math.Max(1.05, longest * 1.05) * 100, ListLeft, PlotRight, Logarithmic: false);
-        var y = new AxisScale(0, 1, bottom, top, Logarithmic: false);
+        var x = new AxisScale(0, Math.Max(1.05, longest * 1.05) * 100, area.Left, area.Right, Logarithmic: false);
+        var y = new AxisScale(0, 1, area.Bottom, top, Logarithmic: false);
         svg.Text("heading", 16, top - 30, "Share of the roof");
         svg.Text("small quiet", 16, top - 12, "one dot a size; the largest dot is the first size of the table");
         new Plot(svg, x, y).DrawX("% of the roof that bounds it", x.Ticks());
         for (int i = 0; i < kernels.Length; i++)
         {
             double at = top + ((i + 0.5) * LineHeight);
-            svg.Text("small", ListLeft - 8, at + 4, kernels[i][0].Row.Name, "end");
-            svg.Line("grid", ListLeft, at, PlotRight, at);
+            svg.Text("small", area.Left - 8, at + 4, kernels[i][0].Row.Name, "end");
+            svg.Line("grid", area.Left, at, area.Right, at);
             for (int s = kernels[i].Length - 1; s >= 0; s--)
             {
                 var m = kernels[i][s];
@@ -133,17 +145,22 @@ public static class RooflineFigure
         }
     }
 
-    private static void Legend(SvgDocument svg, double x, double y)
+    /// <summary>Dots with names, wrapped; returns the last baseline. Draws nothing without a document.</summary>
+    private static double Legend(SvgDocument? svg, double y, double width)
     {
-        foreach (var (css, text) in new[]
+        double x = 16;
+        foreach (var (css, text) in _kinds)
         {
-            ("fma", "bound by fma"), ("minadd", "min+add"), ("subfma", "sub+fma"), ("cache", "a cache"), ("memory", "memory"),
-        })
-        {
-            svg.Dot(css, x + 5, y - 4, 5, text);
-            svg.Text("small", x + 15, y, text);
-            x += 15 + FigureStyle.TextWidth(text, FigureStyle.SmallSize) + 16;
+            double wide = 15 + FigureStyle.TextWidth(text, FigureStyle.SmallSize);
+            if (x > 16 && x + wide > width - 8)
+            {
+                (x, y) = (16, y + 18);
+            }
+            svg?.Dot(css, x + 5, y - 4, 5, text);
+            svg?.Text("small", x + 15, y, text);
+            x += wide + 16;
         }
+        return y;
     }
 
     private static string Colour(KernelMeasurement m, MachineRoofs roofs) => m.Bound(roofs) switch

@@ -19,10 +19,11 @@ public static class TrainingPage
         }
         double seconds = steps.Sum(s => s.Seconds), selecting = steps.Sum(s => s.SelectionSeconds), tokens = steps.Sum(s => (double)s.Tokens);
         double memory = steps.Max(s => s.ActivationBytes);
+        long count = steps.Sum(s => s.Count);
         var facts = new List<ReportFact>
         {
-            new("steps", Whole(steps.Count), steps.Count),
-            new("last training loss", ReportNumber.Short(steps[^1].Loss), steps[^1].Loss),
+            new("steps", Whole(count), count),
+            new(steps[^1].Count == 1 ? "last training loss" : $"training loss, last {Whole(steps[^1].Count)} steps", ReportNumber.Short(steps[^1].Loss), steps[^1].Loss),
         };
         if (history.Evaluations.Count > 0)
         {
@@ -50,8 +51,8 @@ public static class TrainingPage
 
     private static string Subtitle(IReadOnlyList<LoggedStep> steps)
     {
-        double trained = steps.Average(s => (double)s.Examples), drawn = steps.Average(s => (double)s.Sources.Values.Sum(x => x.Drawn));
-        return $"{Whole(steps.Count)} steps of {ReportNumber.Short(trained)} of {ReportNumber.Short(drawn)} examples each, {Whole(steps.Sum(s => s.Tokens))} tokens in all.";
+        double count = steps.Sum(s => s.Count), trained = steps.Sum(s => s.Examples) / count, drawn = steps.Sum(s => s.Sources.Values.Sum(x => x.Drawn)) / count;
+        return $"{Whole((long)count)} steps of {ReportNumber.Short(trained)} of {ReportNumber.Short(drawn)} examples each, {Whole(steps.Sum(s => s.Tokens))} tokens in all.";
     }
 
     private static ReportSection Learning(MetricsHistory history)
@@ -59,7 +60,7 @@ public static class TrainingPage
         var steps = history.Steps;
         double[] at = [.. steps.Select(s => (double)s.Step)], loss = [.. steps.Select(s => s.Loss)];
         int window = Math.Max(1, steps.Count / 40);
-        var series = new List<LineSeries> { new("training, mean of " + Whole((2 * window) + 1) + " steps", at, Smooth(loss, window)), new("training, every step", at, loss, SeriesStyle.Faint) };
+        var series = new List<LineSeries> { new("training, mean of " + Whole(((2 * window) + 1) * steps[0].Count) + " steps", at, Smooth(loss, window)), new(steps[0].Count == 1 ? "training, every step" : $"training, mean of {steps[0].Count}", at, loss, SeriesStyle.Faint) };
         int tenth = Math.Max(1, steps.Count / 10);
         double before = loss.Take(tenth).Average(), after = loss.Skip(steps.Count - tenth).Average();
         string answer = $"Training loss went from {ReportNumber.Short(before)} in the first tenth of the steps to {ReportNumber.Short(after)} in the last.";
@@ -90,7 +91,7 @@ public static class TrainingPage
         double median = steps.Select(s => s.GradientNorm).Order().ElementAt(steps.Count / 2);
         return new ReportSection(
             "Was it stable?",
-            $"The gradient's norm was {ReportNumber.Short(median)} in the median and at most {ReportNumber.Short(largest.GradientNorm)}, at step {largest.Step}. "
+            $"The gradient's norm was {ReportNumber.Short(median)} in the median and at most {ReportNumber.Short(largest.GradientNorm)}, at step {(largest.Count == 1 ? "" : $"{largest.Step - largest.Count + 1} to ")}{largest.Step}. "
             + (largest.GradientNorm > 10 * median ? "That is more than ten times the median: look at what was trained there." : "No step stands out by a factor of ten."))
         {
             Figures =
@@ -143,7 +144,7 @@ public static class TrainingPage
                     Name = "picks", Title = "Share of each source's drawn examples that was trained", RowName = "source", ColumnName = "from step", ValueName = "share trained", Darkest = 1,
                     Rows = rows, Columns = [.. Enumerable.Range(0, bins).Select(b => steps[(int)((long)b * steps.Count / bins)].Step.ToString(CultureInfo.InvariantCulture))],
                     Value = (r, b) => shares[r, b], Show = v => ReportNumber.Percent(v),
-                    Caption = "An empty cell: the source was not drawn. A column is " + (steps.Count == bins ? "one step." : $"about {ReportNumber.Short((double)steps.Count / bins)} steps."),
+                    Caption = "An empty cell: the source was not drawn. A column is " + (steps.Sum(s => s.Count) == bins ? "one step." : $"about {ReportNumber.Short((double)steps.Sum(s => s.Count) / bins)} steps."),
                 },
             ],
         };
@@ -265,8 +266,8 @@ public static class TrainingPage
                 Name = "time", Title = "Time of a step", XName = "step", YName = "milliseconds", Stacked = true,
                 Series =
                 [
-                    new("training", at, [.. steps.Select(s => 1e3 * (s.Seconds - s.SelectionSeconds))], SeriesStyle.Area),
-                    new("choosing the batch", at, [.. steps.Select(s => 1e3 * s.SelectionSeconds)], SeriesStyle.Area),
+                    new("training", at, [.. steps.Select(s => 1e3 * (s.Seconds - s.SelectionSeconds) / s.Count)], SeriesStyle.Area),
+                    new("choosing the batch", at, [.. steps.Select(s => 1e3 * s.SelectionSeconds / s.Count)], SeriesStyle.Area),
                 ],
             },
         };
@@ -286,7 +287,7 @@ public static class TrainingPage
         double seconds = steps.Sum(s => s.Seconds), selecting = steps.Sum(s => s.SelectionSeconds);
         return new ReportSection(
             "Where did time and memory go?",
-            $"Steps took {ReportNumber.Seconds(seconds / steps.Count)} on average, {ReportNumber.Percent(selecting / seconds)} of it to choose the batch."
+            $"Steps took {ReportNumber.Seconds(seconds / steps.Sum(s => s.Count))} on average, {ReportNumber.Percent(selecting / seconds)} of it to choose the batch."
             + (double.IsFinite(memory) ? $" The largest step needed {ReportNumber.Bytes(memory)} besides weights, gradients and the optimiser's state." : ""))
         {
             Figures = figures,

@@ -40,6 +40,7 @@ internal static class FacilityLocation
         var (gains, remaining) = (doubles.Slice(0, k), doubles.Slice(k, n));
 
         long start = Stopwatch.GetTimestamp();
+        NormRange.Require(x, metric, largest);
         device.Kernels.Similarity(x, metric, similarity, largest);
         float c = 0;
         device.Download(largest, new Span<float>(ref c));

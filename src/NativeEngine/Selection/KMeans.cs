@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Selection;
 
@@ -51,7 +52,7 @@ public sealed record KMeans(int[] Assignment, float[] Centres, double[] Distance
         {
             throw new EngineException(ErrorKind.Usage, $"{k} clusters of {n} examples are impossible", $"ask for 1 to {n}");
         }
-        if (Array.FindIndex(rows, v => !float.IsFinite(v)) is >= 0 and var bad)
+        if (FiniteCheck.FirstNotFinite(rows) is >= 0 and var bad)
         {
             throw new EngineException(ErrorKind.Numerical, $"element {bad % d} of row {bad / d} is {rows[bad]}", "look at that example");
         }

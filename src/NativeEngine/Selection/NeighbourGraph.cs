@@ -76,6 +76,7 @@ internal sealed class NeighbourGraph
         using var neighbours = device.Allocate<int>((long)n * t, MemoryUse.Selection);
         var (lists, ids) = (nearest.View.Reshape(n, t), neighbours.View.Reshape(n, t));
         device.Kernels.Fill(float.PositiveInfinity, nearest.View);
+        NormRange.Require(x, metric, largest.View);
         var self = new float[n];
         float c = 0;
         for (long i = 0; i < n; i += rows)

@@ -88,6 +88,7 @@ public sealed class RankSelector(Device device, SelectionOptions options, RankGr
         using var neighbours = device.Allocate<int>(Math.Max(1, (long)mine * t), MemoryUse.Selection);
         var (lists, ids) = (new Tensor<float>(nearest, 0, new Shape(mine, t)), new Tensor<int>(neighbours, 0, new Shape(mine, t)));
         device.Kernels.Fill(float.PositiveInfinity, nearest.View);
+        NormRange.Require(x, options.Metric, largest.View);
         var self = new float[mine];
         float c = 0;
         for (int owner = 0, theirs = 0; owner < ranks.Count; theirs += counts[owner++])

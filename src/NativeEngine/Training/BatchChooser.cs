@@ -42,6 +42,15 @@ internal sealed class ChosenBatch : IReadOnlyList<int>
     /// <summary>No batch of the same quotas has a larger objective; or NaN.</summary>
     public double Bound { get; private set; }
 
+    /// <summary>Leaves the example at a place out.</summary>
+    public void RemoveAt(int place)
+    {
+        Examples[(place + 1)..].CopyTo(_examples.AsSpan(place));
+        Weights[(place + 1)..].CopyTo(_weights.AsSpan(place));
+        Kept -= place < Kept ? 1 : 0;
+        _count--;
+    }
+
     /// <summary>Takes count examples: their memory, to be written.</summary>
     public (int[] Examples, float[] Weights) Set(int count, int kept, double objective = double.NaN, double bound = double.NaN)
     {
@@ -65,6 +74,7 @@ internal sealed class BatchChooser : IDisposable
     private readonly Workspace _workspace;
     private readonly Action? _measured;
     private readonly RankGroup _ranks;
+    private readonly List<StepFault> _faults = [];
     private readonly GradientFeatures? _features;
     private readonly IGradientNormalizer? _normalizer;
     private readonly SelectionPlan _plan = new();
@@ -108,9 +118,16 @@ internal sealed class BatchChooser : IDisposable
         _selector = _normalizer is null ? null : new CoresetSelector(_model.Device, _coreset, _normalizer, _workspace);
     }
 
-    /// <summary>The batch for a pool of dataset indices; step = optimizer steps already done.</summary>
+    /// <summary>Examples of the last pool that could not be chosen, and why.</summary>
+    public IReadOnlyList<StepFault> Faults => _faults;
+
+    /// <summary>
+    /// The batch for a pool of dataset indices; step = optimizer steps already done. Examples with a feature that is not finite cannot be chosen. Errors: under
+    /// <see cref="NonFinitePolicy.Stop"/> Numerical, naming the first of them.
+    /// </summary>
     public ChosenBatch Choose(ReadOnlySpan<int> pool, long step, CancellationToken cancellation = default)
     {
+        _faults.Clear();
         if (_options.Selection == BatchSelection.Full)
         {
             pool.CopyTo(_chosen.Set(pool.Length, 0).Examples);
@@ -191,11 +208,15 @@ internal sealed class BatchChooser : IDisposable
         }
         _measured?.Invoke();
         var run = _selector!.Run(_plan, features, cancellation);
-        if (run.Indices.Count == 0)
+        foreach (var (position, _) in run.Plan.Dropped)
         {
-            throw new EngineException(ErrorKind.Numerical,
-                $"step {step + 1}: none of the pool's {pool.Length} examples can be trained, {run.Plan.Dropped.Count} of them have a feature that is not finite",
-                "lower the learning rate");
+            int index = (int)_data.InputIndex(pool[position]);
+            string what = $"the feature of example {index} ({_data.Sources[_data.SourceOf(pool[position])]}) is not finite";
+            if (_options.OnNonFinite == NonFinitePolicy.Stop)
+            {
+                throw new EngineException(ErrorKind.Numerical, $"step {step + 1}: {what}", "lower the learning rate, look at that example, or leave such examples out with --on-nonfinite skip");
+            }
+            _faults.Add(new StepFault(what, "it cannot be chosen", index));
         }
         var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective, run.UpperBound);
         for (int i = 0; i < run.Indices.Count; i++)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Model;
 
@@ -63,7 +62,7 @@ public static class Checkpoint
 
     /// <summary>
     /// Puts a trainer where the checkpoint was saved. Errors: Usage when an option differs from the run's (naming it and both values),
-    /// BadInput for files that do not fit the model.
+    /// BadInput for files that do not fit the model, Numerical for values that are not finite.
     /// </summary>
     public static void Restore(string folder, Trainer trainer, IReadOnlyDictionary<string, string> options)
     {
@@ -90,6 +89,7 @@ public static class Checkpoint
             RestoreSources(Path.Combine(folder, SourcesName), trainer);
         }
         trainer.StepsDone = state.Step;
+        trainer.RequireFinite();
         trainer.Optimizer.Steps = state.OptimizerSteps;
         trainer.Position = state.Position;
     }
@@ -105,7 +105,7 @@ public static class Checkpoint
         {
             if (step > stepsDone || ++seen > keep)
             {
-                Directory.Delete(folder, recursive: true);
+                AtomicFolder.Delete(folder);
             }
         }
         TemporaryName.DeleteLeftovers(output);

@@ -71,7 +71,7 @@ public sealed class FeatureExport(LlamaModel model, MixtureDataset data, Feature
             using var batch = new TokenBatch(model.Device, model.Config, BatchPacker.Pack(data, [.. Enumerable.Range(first, count)]));
             _features.Compute(batch, features, workspace);
             float[] values = model.Device.Download(features);
-            int bad = Array.FindIndex(values, v => !float.IsFinite(v));
+            int bad = FiniteCheck.FirstNotFinite(values);
             if (bad >= 0)
             {
                 int example = first + (int)(bad / Dimension);

@@ -3,11 +3,16 @@ using NativeEngine.Formats;
 
 namespace NativeEngine.Training;
 
-/// <summary>One step of a run, as metrics.jsonl has it. What a line does not tell is NaN, 0 or null.</summary>
+/// <summary>
+/// One step of a run, as metrics.jsonl has it, or a stretch of a long run put together (<see cref="MetricsHistory.Load(string, int)"/>). What a line does not tell is NaN, 0 or null.
+/// </summary>
 public sealed record LoggedStep
 {
-    /// <summary>The step, from 1.</summary>
+    /// <summary>The step, from 1; of a stretch the last.</summary>
     public required long Step { get; init; }
+
+    /// <summary>Steps that this stands for. Of several, losses and rates are means, norms and memory the greatest, all else sums.</summary>
+    public long Count { get; init; } = 1;
 
     /// <inheritdoc cref="StepReport.Loss"/>
     public double Loss { get; init; } = double.NaN;
@@ -53,6 +58,38 @@ public sealed record LoggedStep
 
     /// <summary>For every source in the pool its examples trained and drawn.</summary>
     public IReadOnlyDictionary<string, (long Trained, long Drawn)> Sources { get; init; } = new Dictionary<string, (long, long)>();
+
+    /// <summary>This stretch and the one after it as one.</summary>
+    public LoggedStep With(LoggedStep next)
+    {
+        var sources = new Dictionary<string, (long Trained, long Drawn)>(Sources);
+        foreach (var (name, (trained, drawn)) in next.Sources)
+        {
+            var (t, d) = sources.GetValueOrDefault(name);
+            sources[name] = (t + trained, d + drawn);
+        }
+        long count = Count + next.Count;
+        double Mean(double a, double b) => double.IsNaN(a) ? b : double.IsNaN(b) ? a : ((a * Count) + (b * next.Count)) / count;
+        static double Sum(double a, double b) => double.IsNaN(a) ? b : double.IsNaN(b) ? a : a + b;
+        return new LoggedStep
+        {
+            Step = next.Step,
+            Count = count,
+            Loss = Mean(Loss, next.Loss),
+            LearningRate = Mean(LearningRate, next.LearningRate),
+            GradientNorm = Math.Max(GradientNorm, next.GradientNorm),
+            Examples = Examples + next.Examples,
+            Kept = Kept + next.Kept,
+            Tokens = Tokens + next.Tokens,
+            Objective = Sum(Objective, next.Objective),
+            Bound = Sum(Bound, next.Bound),
+            SelectionSeconds = Sum(SelectionSeconds, next.SelectionSeconds),
+            Seconds = Sum(Seconds, next.Seconds),
+            ActivationBytes = Math.Max(ActivationBytes, next.ActivationBytes),
+            UnixSeconds = next.UnixSeconds,
+            Sources = sources,
+        };
+    }
 }
 
 /// <summary>One evaluation of a run, as metrics.jsonl has it.</summary>
@@ -85,12 +122,22 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
 
     private const long MostCounted = 1L << 40;
 
+    /// <summary>Steps that <see cref="Load(string, int)"/> keeps apart for a report: many times the pixels of its figures.</summary>
+    public const int ForReport = 1 << 15;
+
     /// <summary>Reads a file; a last line cut short by a crash is left out. Errors: BadInput with the line.</summary>
-    public static MetricsHistory Load(string path)
+    public static MetricsHistory Load(string path) => Load(path, int.MaxValue);
+
+    /// <summary>
+    /// The same with at most <paramref name="most"/> steps in memory: a longer run is put together in stretches of 2, 4, 8 … steps as it is read, so that sums, counts and greatest
+    /// values stay exact.
+    /// </summary>
+    public static MetricsHistory Load(string path, int most)
     {
         try
         {
-            return Parse(path, File.ReadAllLines(path));
+            // Line by line: the text of a long run is several times what is kept of it.
+            return Parse(path, File.ReadLines(path), most);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -99,15 +146,37 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     }
 
     /// <summary>Reads the lines of a file; <paramref name="path"/> is for messages.</summary>
-    internal static MetricsHistory Parse(string path, string[] lines)
+    internal static MetricsHistory Parse(string path, IEnumerable<string> lines, int most = int.MaxValue)
     {
+        long stretch = 1, number = 0;
         var steps = new List<LoggedStep>();
         var evaluations = new List<LoggedEvaluation>();
-        for (int i = 0; i < lines.Length; i++)
+        Exception? wrong = null;
+        foreach (string line in lines)
         {
-            if (!TryAdd(lines[i], steps, evaluations, out var why) && i < lines.Length - 1)
+            if (wrong is not null)
             {
-                throw FormatErrors.Bad(path, $"line {i + 1} is not a line of metrics: {why!.Message}", inner: why);
+                throw FormatErrors.Bad(path, $"line {number} is not a line of metrics: {wrong.Message}", inner: wrong);
+            }
+            number++;
+            if (!TryAdd(line, steps, evaluations, out wrong))
+            {
+                continue;
+            }
+            if (steps.Count > 1 && stretch > 1 && steps[^2].Count < stretch)
+            {
+                steps[^2] = steps[^2].With(steps[^1]);
+                steps.RemoveAt(steps.Count - 1);
+            }
+            else if (steps.Count > most)
+            {
+                stretch *= 2;
+                int kept = 0;
+                for (int i = 0; i < steps.Count; i += 2)
+                {
+                    steps[kept++] = i + 1 < steps.Count ? steps[i].With(steps[i + 1]) : steps[i];
+                }
+                steps.RemoveRange(kept, steps.Count - kept);
             }
         }
         return new MetricsHistory(steps, evaluations);

@@ -65,7 +65,10 @@ public sealed class RunManifest
             json.WriteString("written", Time(DateTimeOffset.UtcNow));
             json.WriteNumber("seconds", Math.Round(Stopwatch.GetElapsedTime(_clock).TotalSeconds, 3));
             json.WriteNumber("peak_resident_bytes", Process.GetCurrentProcess().PeakWorkingSet64);
-            json.WriteString("working_folder", Environment.CurrentDirectory);
+            if (WorkingFolder() is { } workingFolder)
+            {
+                json.WriteString("working_folder", workingFolder);
+            }
             json.WriteStartArray("command");
             foreach (string word in _command)
             {
@@ -117,6 +120,19 @@ public sealed class RunManifest
     {
         using var content = File.OpenRead(file);
         return Convert.ToHexStringLower(SHA256.HashData(content));
+    }
+
+    // Null when it has been deleted under us.
+    private static string? WorkingFolder()
+    {
+        try
+        {
+            return Environment.CurrentDirectory;
+        }
+        catch (IOException)
+        {
+            return null;
+        }
     }
 
     private static string Time(DateTimeOffset time) => time.ToString("o", CultureInfo.InvariantCulture);

@@ -30,6 +30,12 @@ public readonly record struct StepReport(
     /// <summary>Fingerprint of the examples trained, in order.</summary>
     public ulong Batch { get; init; }
 
+    /// <summary>Whether the step changed nothing because of a value that was not finite; loss and norm are NaN then.</summary>
+    public bool Skipped { get; init; }
+
+    /// <summary>Values that were not finite and what was done about each; empty but under <see cref="NonFinitePolicy.Skip"/> and <see cref="NonFinitePolicy.Clip"/>.</summary>
+    public IReadOnlyList<StepFault> Faults { get; init; } = [];
+
     /// <summary>The examples trained, by their index in the data, in training order; those of all ranks.</summary>
     public IReadOnlyList<int> Chosen { get; init; } = [];
 }

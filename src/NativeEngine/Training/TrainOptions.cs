@@ -59,6 +59,9 @@ public sealed record TrainOptions
     /// <summary>How the learning rate falls.</summary>
     public ScheduleShape Schedule { get; init; } = ScheduleShape.Cosine;
 
+    /// <summary>What a step does about values that are not finite.</summary>
+    public NonFinitePolicy OnNonFinite { get; init; }
+
     /// <summary>Gradients longer than this are scaled down to it; 0 does not clip.</summary>
     public double ClipNorm { get; init; } = 1;
 

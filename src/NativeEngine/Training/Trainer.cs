@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using NativeEngine.Data;
 using NativeEngine.Devices;
+using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Native;
 
@@ -24,6 +25,7 @@ public sealed class Trainer : IDisposable
     private readonly LearningRateSchedule _schedule;
     private readonly Workspace _workspace;
     private readonly DeviceBuffer<float> _sumOfSquares, _scale;
+    private readonly List<StepFault> _faults = [];
     private readonly TokenBatch _batch;
     private readonly int[] _pool;
     private readonly List<Range> _parts = [];
@@ -41,6 +43,10 @@ public sealed class Trainer : IDisposable
         _model = model;
         Data = data;
         _options = options.Validate();
+        if (options.OnNonFinite == NonFinitePolicy.Clip && _ranks.Count > 1)
+        {
+            throw new EngineException(ErrorKind.Usage, $"clipping what is not finite is for one process, these are {_ranks.Count}", "stop or skip instead");
+        }
         Trained = model.Adapter?.Parameters ?? model.Parameters;
         Gradients = model.Adapter?.Gradients ?? model.Gradients
             ?? throw new ArgumentException("the model has no gradients to train with", nameof(model));
@@ -51,7 +57,7 @@ public sealed class Trainer : IDisposable
         _schedule = options.LearningRates();
         _batch = new TokenBatch(model.Device, model.Config);
         _pool = new int[options.Pool];
-        _sumOfSquares = model.Device.Allocate<float>(1, MemoryUse.Data);
+        _sumOfSquares = model.Device.Allocate<float>(1 + Optimizer.State.Count, MemoryUse.Data);
         _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
     }
 
@@ -87,7 +93,8 @@ public sealed class Trainer : IDisposable
 
     /// <summary>
     /// Draws a pool, chooses the mini-batch, and makes one optimizer step. Errors: Numerical naming the example, or the tensor, whose value is
-    /// not finite; the parameters are then as before the step. Steps that are no larger than earlier ones allocate nothing.
+    /// not finite; the parameters are then as before the step, unless it is a parameter or the optimiser's state: these are looked at after every step (one pass over
+    /// them). With another <see cref="TrainOptions.OnNonFinite"/> the step tells what it did about it. Steps that are no larger than earlier ones allocate nothing.
     /// </summary>
     public StepReport Step()
     {
@@ -98,15 +105,28 @@ public sealed class Trainer : IDisposable
         MeasurePeak();
         double selectionSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
+        _faults.Clear();
         var (loss, tokens, labels) = Backward(chosen);
         MeasurePeak();
-        double norm = ClipFactor();
+        double norm = double.IsFinite(loss) ? ClipFactor() : double.NaN;
         double rate = _schedule.At(StepsDone);
-        Optimizer.Step(Gradients, _scale.View, rate);
-        _model.Device.Synchronize();
+        bool skipped = !double.IsFinite(norm);
+        if (skipped && _faults.Count == 0)
+        {
+            _faults.Add(new StepFault("the loss of an example of another rank is not finite", "the step is skipped"));
+        }
+        if (!skipped)
+        {
+            Optimizer.Step(Gradients, _scale.View, rate);
+            _model.Device.Synchronize();
+        }
         StepsDone++;
+        if (!skipped)
+        {
+            RequireFinite();
+        }
         return new StepReport(
-            StepsDone, loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, ref _poolBySource),
+            StepsDone, skipped ? double.NaN : loss, rate, norm, chosen.Examples.Length, chosen.Kept, tokens, labels, CountSources(_pool, ref _poolBySource),
             CountSources(chosen.Examples, ref _trainedBySource), chosen.Objective, selectionSeconds, Stopwatch.GetElapsedTime(start).TotalSeconds)
         {
             Bound = chosen.Bound,
@@ -114,6 +134,8 @@ public sealed class Trainer : IDisposable
             Pool = Fingerprint(_pool),
             Batch = Fingerprint(chosen.Examples),
             Chosen = chosen,
+            Skipped = skipped,
+            Faults = _faults.Count + _chooser.Faults.Count > 0 ? [.. _chooser.Faults, .. _faults] : [],
         };
     }
 
@@ -125,13 +147,25 @@ public sealed class Trainer : IDisposable
         _chooser.Use(Data);
     }
 
-    /// <summary>Refuses trained parameters that are not finite. Errors: Numerical naming the first such element.</summary>
+    /// <summary>Refuses trained parameters and a state of the optimiser that are not finite. Errors: Numerical naming the first such element.</summary>
     public void RequireFinite()
     {
-        _model.Device.Kernels.SumOfSquares(Trained.Flat, _sumOfSquares.View);
-        if (!float.IsFinite(_model.Device.Download(_sumOfSquares.View)[0]) && NotFinite(Trained, "") is { } place)
+        var kernels = _model.Device.Kernels;
+        kernels.SumOfSquares(Trained.Flat, _sumOfSquares.View.Slice(0, 1));
+        for (int s = 0; s < Optimizer.State.Count; s++)
         {
-            throw new EngineException(ErrorKind.Numerical, $"after step {StepsDone}: {place}", "lower the learning rate");
+            kernels.SumOfSquares(Optimizer.State[s].Set.Flat, _sumOfSquares.View.Slice(s + 1, 1));
+        }
+        Span<float> sums = stackalloc float[4];
+        sums = sums[..(1 + Optimizer.State.Count)];
+        _model.Device.Download(_sumOfSquares.View, sums);
+        // A sum may also leave the range of float32 though everything in it is finite.
+        for (int s = 0; s < sums.Length; s++)
+        {
+            if (!float.IsFinite(sums[s]) && (s == 0 ? NotFinite(Trained, "") : NotFinite(Optimizer.State[s - 1].Set, $"the optimiser's {Optimizer.State[s - 1].Name} of ")) is { } place)
+            {
+                throw new EngineException(ErrorKind.Numerical, $"after step {StepsDone}: {place}", "lower the learning rate, and continue from the last checkpoint with --resume");
+            }
         }
     }
 
@@ -152,8 +186,31 @@ public sealed class Trainer : IDisposable
         Optimizer.Dispose();
     }
 
-    /// <summary>The step's loss and its gradient, in one pass or in several over parts of the mini-batch.</summary>
+    /// <summary>
+    /// The step's loss and its gradient, in one pass or in several over parts of the mini-batch; the loss is NaN when the step is to be skipped. Examples that are left
+    /// out are taken from the chosen.
+    /// </summary>
     private (double Loss, long Tokens, long Labels) Backward(ChosenBatch chosen)
+    {
+        while (chosen.Count > 0)
+        {
+            int before = _faults.Count;
+            var result = OnePass(chosen);
+            if (_faults.Count == before)
+            {
+                // Another rank's example, if it is not finite: that one knows which.
+                return result;
+            }
+            if (_options.OnNonFinite == NonFinitePolicy.Skip)
+            {
+                return (double.NaN, result.Tokens, result.Labels);
+            }
+        }
+        _faults.Add(new StepFault("no example is left to train", "the step is skipped"));
+        return (double.NaN, 0, 0);
+    }
+
+    private (double Loss, long Tokens, long Labels) OnePass(ChosenBatch chosen)
     {
         var kernels = _model.Device.Kernels;
         kernels.Fill(0, Gradients.Flat);
@@ -179,6 +236,10 @@ public sealed class Trainer : IDisposable
             _batch.Load(Data, examples[part]);
             loss += Part(_batch, examples[part], weights[part], total);
             tokens += _batch.TokenCount;
+        }
+        if (_options.OnNonFinite == NonFinitePolicy.Clip)
+        {
+            LeaveOut(chosen);
         }
         if (_ranks.Count > 1)
         {
@@ -236,34 +297,88 @@ public sealed class Trainer : IDisposable
             }
             if (!double.IsFinite(own))
             {
-                throw new EngineException(ErrorKind.Numerical,
-                    $"step {StepsDone + 1}: the loss of example {Data.InputIndex(examples[s])} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}",
-                    "lower the learning rate, or look at that example");
+                long index = Data.InputIndex(examples[s]);
+                string what = $"the loss of example {index} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}";
+                Fault(what, _options.OnNonFinite == NonFinitePolicy.Clip ? "it is left out" : "the step is skipped", "lower the learning rate, or look at that example", index);
             }
             sum += weights[s] * own;
         }
         return sum / total;
     }
 
-    /// <summary>Puts the clip factor where the optimiser reads it and returns the gradient's norm.</summary>
+    // Ends the run, or remembers what is done instead.
+    private void Fault(string what, string done, string hint, long example = -1)
+    {
+        if (_options.OnNonFinite == NonFinitePolicy.Stop)
+        {
+            throw new EngineException(ErrorKind.Numerical, $"step {StepsDone + 1}: {what}", hint);
+        }
+        _faults.Add(new StepFault(what, done, example));
+    }
+
+    private void LeaveOut(ChosenBatch chosen)
+    {
+        for (int place = chosen.Count - 1; place >= 0; place--)
+        {
+            long index = Data.InputIndex(chosen.Examples[place]);
+            if (_faults.Exists(f => f.Example == index))
+            {
+                chosen.RemoveAt(place);
+            }
+        }
+    }
+
+    /// <summary>Puts the clip factor where the optimiser reads it and returns the gradient's norm; NaN when the step is to be skipped.</summary>
     private double ClipFactor()
     {
+        double norm = Norm();
+        if (double.IsFinite(norm))
+        {
+            return norm;
+        }
+        string? place = NotFinite(Gradients, "the gradient of ");
+        bool clip = _options.OnNonFinite == NonFinitePolicy.Clip;
+        Fault(place ?? $"the gradient's norm is {norm}", !clip ? "the step is skipped" : place is null ? "the gradient is scaled down" : "it counts as 0, as all others of its kind", "lower the learning rate");
+        if (!clip)
+        {
+            return double.NaN;
+        }
+        ClearNotFinite();
+        for (norm = Norm(); !double.IsFinite(norm); norm = Norm())
+        {
+            _model.Device.Kernels.Scale(MathF.ScaleB(1, -48), Gradients.Flat);
+        }
+        return norm;
+    }
+
+    private double Norm()
+    {
         var device = _model.Device;
-        device.Kernels.SumOfSquares(Gradients.Flat, _sumOfSquares.View);
+        var sum = _sumOfSquares.View.Slice(0, 1);
+        device.Kernels.SumOfSquares(Gradients.Flat, sum);
         if (_options.ClipNorm > 0)
         {
-            device.Kernels.ClipScale(_sumOfSquares.View, (float)_options.ClipNorm, _scale.View);
+            device.Kernels.ClipScale(sum, (float)_options.ClipNorm, _scale.View);
         }
         else
         {
             device.Kernels.Fill(1, _scale.View);
         }
         float squares = 0;
-        device.Download(_sumOfSquares.View, new Span<float>(ref squares));
-        double norm = Math.Sqrt(squares);
-        return double.IsFinite(norm) ? norm
-            : throw new EngineException(ErrorKind.Numerical,
-                $"step {StepsDone + 1}: {NotFinite(Gradients, "the gradient of ") ?? $"the gradient's norm is {norm}"}", "lower the learning rate");
+        device.Download(sum, new Span<float>(ref squares));
+        return Math.Sqrt(squares);
+    }
+
+    private void ClearNotFinite()
+    {
+        foreach (var entry in Gradients.Layout.Entries)
+        {
+            float[] values = _model.Device.Download(Gradients.View(entry));
+            if (FiniteCheck.FirstNotFinite(values) >= 0)
+            {
+                _model.Device.Upload<float>(Array.ConvertAll(values, v => float.IsFinite(v) ? v : 0), Gradients.View(entry));
+            }
+        }
     }
 
     /// <summary>Names the first element that is not finite, or null.</summary>
@@ -272,7 +387,7 @@ public sealed class Trainer : IDisposable
         foreach (var entry in set.Layout.Entries)
         {
             var values = _model.Device.Download(set.View(entry));
-            int at = Array.FindIndex(values, v => !float.IsFinite(v));
+            int at = FiniteCheck.FirstNotFinite(values);
             if (at >= 0)
             {
                 return $"element {at} of {what}{entry.Name} is {values[at]}";

@@ -136,7 +136,15 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         {
             return null;
         }
-        var result = new PerplexityEvaluator(model).Evaluate(evaluation, cancellation: cancellation);
+        EvaluationResult result;
+        try
+        {
+            result = new PerplexityEvaluator(model).Evaluate(evaluation, cancellation: cancellation);
+        }
+        catch (EngineException e) when (e.Kind == ErrorKind.Numerical)
+        {
+            throw new EngineException(e.Kind, $"evaluation after step {trainer.StepsDone}: {e.Message}", e.Hint ?? "lower the learning rate, or look at that example", e);
+        }
         OnEvaluation?.Invoke(trainer.StepsDone, result);
         if (metrics.HasEvaluation(trainer.StepsDone))
         {
@@ -168,9 +176,19 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
 
     private void Write(Utf8JsonWriter json, StepReport step)
     {
-        json.WriteNumber("loss", step.Loss);
+        if (step.Skipped)
+        {
+            json.WriteNull("loss");
+        }
+        else
+        {
+            json.WriteNumber("loss", step.Loss);
+        }
         json.WriteNumber("lr", step.LearningRate);
-        json.WriteNumber("grad_norm", step.GradientNorm);
+        if (!step.Skipped)
+        {
+            json.WriteNumber("grad_norm", step.GradientNorm);
+        }
         json.WriteNumber("examples", step.Examples);
         json.WriteNumber("kept", step.Kept);
         json.WriteNumber("tokens", step.Tokens);
@@ -189,6 +207,22 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         json.WriteNumber("unix_seconds", Now());
         json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
         json.WriteNumber("seconds", Math.Round(step.Seconds, 6));
+        if (step.Faults.Count > 0)
+        {
+            json.WriteStartArray("not_finite");
+            foreach (var fault in step.Faults)
+            {
+                json.WriteStartObject();
+                json.WriteString("what", fault.What);
+                json.WriteString("done", fault.Done);
+                if (fault.Example >= 0)
+                {
+                    json.WriteNumber("example", fault.Example);
+                }
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+        }
         json.WriteStartObject("trained");
         for (int s = 0; s < step.TrainedBySource.Length; s++)
         {

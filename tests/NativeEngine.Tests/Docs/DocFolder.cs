@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Tests.Support;
 
@@ -29,6 +30,11 @@ public sealed class DocFolder : IDisposable
                 string recipe = Read().Split("```yaml\n")[1].Split("```")[0];
                 File.WriteAllText(Path.Combine(copy, "recipe.yaml"), recipe);
                 File.WriteAllText(Path.Combine(copy, "typo.yaml"), recipe.Replace("density", "densty", StringComparison.Ordinal));
+                break;
+            case "docs/five-minutes.md":
+                File.WriteAllLines(Path.Combine(copy, "mine.jsonl"), MixtureSynthesizer.Generate(120, 1, SynthesisSplit.Train)
+                    .Select(e => JsonSerializer.Serialize(new Dictionary<string, string> { ["src"] = e.Source, ["text"] = e.Text })));
+                Directory.Delete(Path.Combine(copy, "runs/mine"), recursive: true);
                 break;
             case "docs/ablate.md":
                 Directory.Delete(Path.Combine(copy, "runs/study"), recursive: true);

@@ -58,6 +58,10 @@ public sealed class LossCache : IDisposable
             // One write a record: the kernel keeps what was written when the process is killed.
             Writer().Write(record);
         }
+        catch (IOException e) when (!WriteErrors.IsDiskFull(e))
+        {
+            throw WriteErrors.Translate(_folder, 0, e);
+        }
         catch (IOException e)
         {
             throw new EngineException(ErrorKind.WillNotFit, $"{_folder}: losses could not be stored: {e.Message}", "free disk space and run the same command again; what is stored is kept", e);

@@ -9,7 +9,7 @@ namespace NativeEngine.Devices.Cpu;
 /// </summary>
 internal static unsafe partial class Gemm<L>
 {
-    /// <summary>Rows of A per block, and the most floats of a packed block: half of a second-level cache of 1 MiB.</summary>
+    /// <summary>Most rows of A, and the most floats of a packed block: half of a second-level cache of 1 MiB.</summary>
     private const long ExchangedRows = 256, ExchangedBlock = 1 << 17;
 
     /// <summary>Most steps of k per block, where the rows of A are few.</summary>
@@ -20,27 +20,22 @@ internal static unsafe partial class Gemm<L>
         Math.Min(RoundUp(Math.Min(n, ExchangedRows), 32) * RoundUp(Math.Min(k, ExchangedSteps), 4), ExchangedBlock)
             + (TileRows * (RoundUp(Math.Min(k, ExchangedSteps), 4) + RowPadding));
 
-    /// <summary>Whether packing B costs more than packing A and transposing C.</summary>
+    /// <summary>Whether packing B costs clearly more than packing A and transposing C.</summary>
     private static bool Exchanges(long m, long n, long k, long bStep) =>
-        bStep == 1 && k >= StepsToCopyA && n * k > (m * k) + (m * n * ((k + StepBlock - 1) / StepBlock));
+        bStep == 1 && m <= ExchangedRows && k >= StepsToCopyA && n * k > (m * k) + (2 * m * n * ((k + StepBlock - 1) / StepBlock));
 
     private static void MultiplyExchanged(
         long m, long n, long k, float* a, long aRow, long aStep, float* b, long bColumn, float* c, long ldc, bool accumulate, float* scratch)
     {
-        long most = RoundUp(Math.Min(m, ExchangedRows), 32);
-        long stepBlock = Steps(k, Math.Min(ExchangedSteps, ExchangedBlock / most / 4 * 4));
+        long padded = RoundUp(m, 32), stepBlock = Steps(k, Math.Min(ExchangedSteps, ExchangedBlock / padded / 4 * 4));
         float* packedA = scratch;
-        float* copyB = packedA + (stepBlock * most);
+        float* copyB = packedA + (stepBlock * padded);
         float* corner = copyB + (TileRows * (stepBlock + RowPadding));
-        for (long firstRow = 0; firstRow < m; firstRow += ExchangedRows)
+        for (long firstStep = 0; firstStep < k; firstStep += stepBlock)
         {
-            long rows = Math.Min(ExchangedRows, m - firstRow);
-            for (long firstStep = 0; firstStep < k; firstStep += stepBlock)
-            {
-                long steps = Math.Min(stepBlock, k - firstStep);
-                PackB(steps, rows, a + (firstRow * aRow) + (firstStep * aStep), aStep, aRow, packedA);
-                MultiplyColumns(rows, n, steps, packedA, b + firstStep, bColumn, c + (firstRow * ldc), ldc, accumulate || firstStep > 0, copyB, corner);
-            }
+            long steps = Math.Min(stepBlock, k - firstStep);
+            PackB(steps, m, a + (firstStep * aStep), aStep, aRow, packedA);
+            MultiplyColumns(m, n, steps, packedA, b + firstStep, bColumn, c, ldc, accumulate || firstStep > 0, copyB, corner);
         }
     }
 

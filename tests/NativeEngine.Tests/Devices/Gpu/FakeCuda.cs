@@ -20,12 +20,16 @@ internal unsafe class FakeCuda : CudaApi
     private int _contexts;
     private nint _current, _next = 1;
     private int _sticky;
+    private (string Call, int Left, int Code) _failing;
 
     /// <summary>The call that fails, counted from 1; 0 for none.</summary>
     public int FailAt { get; init; }
 
     /// <summary>What it fails with; anything but out of memory then sticks to every later call.</summary>
     public int FailCode { get; init; } = IllegalAddress;
+
+    /// <summary>Makes the n-th call of a name from now on fail, as <see cref="FailAt"/> does.</summary>
+    public void FailFromNow(string call, int nth, int code) => _failing = (call, nth, code);
 
     /// <summary>Bytes of memory of the device.</summary>
     public long Memory { get; init; } = 1L << 30;
@@ -327,6 +331,12 @@ internal unsafe class FakeCuda : CudaApi
         if (call is not ("cuInit" or "cuCtxSetCurrent") && !call.StartsWith("cuDevice", StringComparison.Ordinal) && !call.StartsWith("cuDriver", StringComparison.Ordinal))
         {
             Assert.Equal(77, _current);
+        }
+        if (call == _failing.Call && --_failing.Left == 0)
+        {
+            Failed = call;
+            _sticky = _failing.Code == OutOfMemory ? 0 : _failing.Code;
+            return _failing.Code;
         }
         if (++Calls == FailAt)
         {
