@@ -1,11 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
-using NativeEngine.Data;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Evaluation;
 using NativeEngine.Formats;
 using NativeEngine.Selection;
-using NativeEngine.Tests.Data;
 using NativeEngine.Tests.Model;
 
 namespace NativeEngine.Tests.Fuzz;

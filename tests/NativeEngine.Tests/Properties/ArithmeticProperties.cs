@@ -1,7 +1,6 @@
 using FsCheck;
 using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Data;
-using NativeEngine.Merging;
 using NativeEngine.Tests.Merging;
 using NativeEngine.Training;
 
