@@ -73,7 +73,7 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
         return (int)Math.Min(Most, Math.Sqrt(Math.Max(left, 4) / sizeof(float)));
     }
 
-    private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), n * 60);
+    private static (long Device, long Beside) Matrix(long n, long k) => ((n * n * sizeof(float)) + sizeof(float) + ((n + k) * 12), (n * 36) + CpuDevice.FacilityLocationScratch(n));
 
     private static (long Device, long Beside) Lists(long n, long columns, int neighbours, SelectionOptions options)
     {
@@ -86,8 +86,8 @@ public sealed record SelectionMemory(long DeviceBytes, long SelectorBytes, long 
             long screened = (block * block * sizeof(float)) + (n * ScreenedNeighbours.Width(n, (int)t, type) * 8) + ScreenedRows.Bytes(n, columns, type);
             return (screened, Math.Max(lists, (2 * lists) + (n * 60) - screened));
         }
-        // The lists are copied to the host while the device has them; then they are turned around, without the device.
-        long peak = Math.Max(pass + lists, lists + ReverseLists.Bytes(n, t) + (n * 60));
+        // The lists are copied to the host while the device has them; then they are turned around, without the device, which keeps a little of what it was given back.
+        long peak = Math.Max(pass + lists, lists + ReverseLists.Bytes(n, t) + (n * 60) + Math.Min(pass, CpuDevice.KeptBytes));
         return (pass, peak - pass);
     }
 

@@ -8,7 +8,11 @@ namespace NativeEngine.Devices.Cpu;
 /// </summary>
 public sealed class CpuDevice : Device
 {
+    /// <summary>Bytes of freed buffers that are kept for the next ones.</summary>
+    internal const long KeptBytes = 32 << 20;
+
     private readonly ThreadTeam _team;
+    private readonly HostMemory _memory = new(KeptBytes);
 
     /// <summary>
     /// A device with <paramref name="threads"/> threads (0: one per available processor) and the given register width (null: the widest the
@@ -71,6 +75,9 @@ public sealed class CpuDevice : Device
     /// <summary>Bytes that similarities and distances of n rows of h columns take beside their tensors: packed rows and the units of the threads.</summary>
     public static long SimilarityScratch(long n, long h, int threads) => CpuKernels<LanesScalar>.SimilarityScratch(n, h, threads);
 
+    /// <summary>Bytes that the greedy on a matrix of n rows takes beside its tensors.</summary>
+    public static long FacilityLocationScratch(long n) => CpuKernels<LanesScalar>.FacilityLocationScratch(n);
+
     /// <summary>
     /// A buffer over memory of the caller's (another program's array), aligned to an element: kernels read it where it lies. Nothing is copied, counted or freed; the memory must outlive the buffer.
     /// </summary>
@@ -91,7 +98,11 @@ public sealed class CpuDevice : Device
     }
 
     /// <inheritdoc/>
-    public override void Dispose() => _team.Dispose();
+    public override void Dispose()
+    {
+        _team.Dispose();
+        _memory.Dispose();
+    }
 
     /// <inheritdoc/>
     protected override unsafe void CopyIn<T>(ReadOnlySpan<T> source, Tensor<T> destination) =>
@@ -102,10 +113,10 @@ public sealed class CpuDevice : Device
         new ReadOnlySpan<T>(source.Pointer, destination.Length).CopyTo(destination);
 
     /// <inheritdoc/>
-    protected override nint TryAllocate(long bytes) => HostMemory.Allocate(bytes, zeroed: true);
+    protected override nint TryAllocate(long bytes) => _memory.Allocate(bytes, zeroed: true);
 
     /// <inheritdoc/>
-    protected override void Free(nint handle, long bytes) => HostMemory.Free(handle, bytes);
+    protected override void Free(nint handle, long bytes) => _memory.Free(handle, bytes);
 
     private static SimdWidth? FromEnvironment() => Environment.GetEnvironmentVariable("NENGINE_SIMD")?.Trim().ToLowerInvariant() switch
     {

@@ -18,6 +18,7 @@ internal sealed unsafe partial class CpuKernels<L>(ThreadTeam team) : IKernels
     /// </summary>
     internal sealed class Scratch(int workers)
     {
+        private readonly HostMemory _host = new();
         private readonly nint[] _memory = new nint[workers];
         private readonly long[] _floats = new long[workers];
 
@@ -26,7 +27,7 @@ internal sealed unsafe partial class CpuKernels<L>(ThreadTeam team) : IKernels
             if (_floats[worker] < floats)
             {
                 Free(worker);
-                _memory[worker] = HostMemory.Allocate(floats * sizeof(float), zeroed: false);
+                _memory[worker] = _host.Allocate(floats * sizeof(float), zeroed: false);
                 if (_memory[worker] == 0)
                 {
                     throw new OutOfMemoryException($"{floats * sizeof(float)} bytes of scratch for a kernel");
@@ -46,7 +47,7 @@ internal sealed unsafe partial class CpuKernels<L>(ThreadTeam team) : IKernels
 
         private void Free(int worker)
         {
-            HostMemory.Free(_memory[worker], _floats[worker] * sizeof(float));
+            _host.Free(_memory[worker], _floats[worker] * sizeof(float));
             (_memory[worker], _floats[worker]) = (0, 0);
         }
     }

@@ -125,6 +125,7 @@ internal static unsafe class PairSums<L>
         {
             new Span<float>(panel, checked((int)(Panel * h))).Clear();
         }
+        // Four rows from end to end: the hardware foresees so many streams, not 32 (in blocks of columns, all rows of each, a whole selection of 128 rows took 0.55 ms instead of 0.40).
         for (long r = 0; r < Math.Min(rows, Panel); r += 4)
         {
             long k = 0;

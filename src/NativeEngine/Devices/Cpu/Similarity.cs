@@ -69,7 +69,7 @@ internal sealed unsafe partial class CpuKernels<L>
     public static long SimilarityScratch(long n, long h, int threads)
     {
         long rows = Math.Min(n, BlockRows(h)), unit = Unit(rows);
-        return ((n > rows ? 2 : 1) * Padded(rows) * h * sizeof(float)) + (threads * unit * unit * 3 * sizeof(float));
+        return ((n > rows ? 2 : 1) * Padded(rows) * h * sizeof(float)) + (threads * unit * unit * sizeof(double));
     }
 
     /// <summary>All values of the pairs of n rows, half of them computed; returns the largest.</summary>
@@ -192,8 +192,7 @@ internal sealed unsafe partial class CpuKernels<L>
         private float Unit(long i0, long j0, int worker)
         {
             long rows = Math.Min(unit, a.Rows - i0), columns = Math.Min(unit, b.Rows - j0);
-            double* sums = (double*)scratch.Get(worker, 3 * unit * unit);
-            float* values = (float*)(sums + (unit * unit));
+            double* sums = (double*)scratch.Get(worker, 2 * unit * unit);
             bool diagonal = triangle && i0 == j0;
             for (long k = 0; k < h; k += PairSums<L>.Chunk)
             {
@@ -213,12 +212,16 @@ internal sealed unsafe partial class CpuKernels<L>
             float maximum = 0;
             for (long i = 0; i < rows; i++)
             {
-                maximum = Math.Max(maximum, Row(i0, j0, i, columns, diagonal, sums + (i * unit), values + (i * unit)));
+                maximum = Math.Max(maximum, Row(i0, j0, i, columns, diagonal, sums + (i * unit), result + ((i0 + i) * ld) + j0));
             }
-            Store(i0, j0, rows, columns, diagonal, values);
+            if (mirror != null)
+            {
+                Mirror(rows, columns, diagonal, result + (i0 * ld) + j0, mirror + (j0 * ld) + i0);
+            }
             return maximum;
         }
 
+        /// <summary>The values of row i of a unit; on the diagonal also some before it, which the mirror overwrites.</summary>
         private float Row(long i0, long j0, long i, long columns, bool diagonal, double* sums, float* values)
         {
             var most = Vector256<float>.Zero;
@@ -226,20 +229,25 @@ internal sealed unsafe partial class CpuKernels<L>
             for (long j = diagonal ? i / 8 * 8 : 0; j < columns; j += 8)
             {
                 var eight = TMetric.Finish(sums + j, a.Firsts[i0 + i], a.Seconds[i0 + i], b.Firsts + j0 + j, b.Seconds + j0 + j);
-                eight.Store(values + j);
-                if (j + 8 <= columns && !(diagonal && j <= i) && Vector256.EqualsAll(eight, eight))
+                if (j + 8 <= columns)
                 {
-                    most = Vector256.Max(most, eight);
-                    continue;
+                    eight.Store(values + j);
+                    if (!(diagonal && j <= i) && Vector256.EqualsAll(eight, eight))
+                    {
+                        most = Vector256.Max(most, eight);
+                        continue;
+                    }
                 }
                 // The diagonal, the last columns, and pairs that want more care.
                 for (long c = j; c < Math.Min(columns, j + 8); c++)
                 {
-                    if (float.IsNaN(values[c]))
+                    float value = eight[(int)(c - j)];
+                    if (float.IsNaN(value))
                     {
-                        values[c] = diagonal && i == c ? 0 : (float)TMetric.Careful(a.X + ((i0 + i) * h), b.X + ((j0 + c) * h), h);
+                        value = diagonal && i == c ? 0 : (float)TMetric.Careful(a.X + ((i0 + i) * h), b.X + ((j0 + c) * h), h);
                     }
-                    maximum = diagonal && c < i ? maximum : Math.Max(maximum, values[c]);
+                    values[c] = value;
+                    maximum = diagonal && c < i ? maximum : Math.Max(maximum, value);
                 }
             }
             for (int l = 0; l < 8; l++)
@@ -249,32 +257,22 @@ internal sealed unsafe partial class CpuKernels<L>
             return maximum;
         }
 
+        /// <summary>The values of a unit turned around; on the diagonal, those above it.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)] // compiled on this processor, also when published
-        private void Store(long i0, long j0, long rows, long columns, bool diagonal, float* values)
+        private void Mirror(long rows, long columns, bool diagonal, float* values, float* target)
         {
-            for (long i = 0; i < rows; i++)
-            {
-                long first = diagonal ? i : 0;
-                new ReadOnlySpan<float>(values + (i * unit) + first, (int)(columns - first)).CopyTo(
-                    new Span<float>(result + ((i0 + i) * ld) + j0 + first, (int)(columns - first)));
-            }
-            if (mirror == null)
-            {
-                return;
-            }
             for (long j = 0; j < columns; j += 4)
             {
-                float* target = mirror + ((j0 + j) * ld) + i0;
                 long i = 0;
                 for (; Sse.IsSupported && j + 4 <= columns && i + 4 <= (diagonal ? j + 1 : rows); i += 4)
                 {
-                    Turn4(values + (i * unit) + j, unit, target + i, ld);
+                    Turn4(values + (i * ld) + j, ld, target + i, ld);
                 }
                 for (long c = j; c < Math.Min(columns, j + 4); c++, target += ld)
                 {
                     for (long r = i; r < (diagonal ? c : rows); r++)
                     {
-                        target[r] = values[(r * unit) + c];
+                        target[r] = values[(r * ld) + c];
                     }
                 }
             }
