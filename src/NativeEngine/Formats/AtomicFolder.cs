@@ -236,7 +236,8 @@ public static class AtomicFolder
     private static void FlushToDisk(string file)
     {
         using var stream = new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.Read, bufferSize: 0);
-        stream.Flush(flushToDisk: true);
+        stream.Flush(flushToDisk: !OperatingSystem.IsLinux());
+        LibC.FsyncFile(stream.SafeFileHandle);
     }
 
     private static string Hash(string file, CancellationToken cancellation)

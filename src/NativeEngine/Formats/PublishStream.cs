@@ -1,5 +1,7 @@
 using Microsoft.Win32.SafeHandles;
 
+using NativeEngine.Native;
+
 namespace NativeEngine.Formats;
 
 /// <summary>A file being written: turns the file system's failures into sentences that name the file it will become.</summary>
@@ -62,7 +64,8 @@ internal sealed class PublishStream(FileStream inner, string path) : Stream
     {
         try
         {
-            inner.Flush(flushToDisk: true);
+            inner.Flush(flushToDisk: !OperatingSystem.IsLinux());
+            LibC.FsyncFile(inner.SafeFileHandle);
         }
         catch (IOException e)
         {

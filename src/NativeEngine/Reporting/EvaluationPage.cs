@@ -71,7 +71,11 @@ public static class EvaluationPage
 
     private static BarFigure Accuracy(string name, string title, IReadOnlyList<ChoiceAccuracy> sources, Func<ChoiceAccuracy, Proportion> of) => new()
     {
-        Name = name, Title = title, RowName = "source", ValueName = "% right", Dots = true,
+        Name = name,
+        Title = title,
+        RowName = "source",
+        ValueName = "% right",
+        Dots = true,
         Rows = [.. sources.Select(s => new BarRow(s.Source, 100 * of(s).Value, Low: 100 * of(s).Interval().Low, High: 100 * of(s).Interval().High))],
         Caption = "Wilson's score intervals: what the number of questions leaves open.",
     };
