@@ -170,7 +170,7 @@ internal static partial class FuzzFormats
                 using var parameters = NativeEngine.Model.ModelFolder.LoadWeights(config, file, device);
             };
         })
-        { Words = _tensorWords, Repair = Reframed };
+        { Kinds = [ErrorKind.BadInput, ErrorKind.Numerical], Words = _tensorWords, Repair = Reframed };
 
         static string Block()
         {
