@@ -179,15 +179,15 @@ public sealed record MachineRoofs
             Width = CpuDevice.NameOf(device.Width),
             Caches = caches,
             Bandwidths = points,
-            FusedMultiplyAdd = 2 * Terms(ArithmeticKind.FusedMultiplyAdd, false),
-            MinimumAddTerms = Math.Max(Terms(ArithmeticKind.MinimumAdd, false), Terms(ArithmeticKind.MinimumAdd, true)),
-            SubtractMultiplyAdd = 3 * Terms(ArithmeticKind.SubtractMultiplyAdd, false),
+            FusedMultiplyAdd = 2 * Terms(ArithmeticKind.FusedMultiplyAdd),
+            MinimumAddTerms = Enum.GetValues<TermForm>().Max(form => Terms(ArithmeticKind.MinimumAdd, form)),
+            SubtractMultiplyAdd = 3 * Terms(ArithmeticKind.SubtractMultiplyAdd),
         };
 
-        double Terms(ArithmeticKind kind, bool fused)
+        double Terms(ArithmeticKind kind, TermForm form = TermForm.Plain)
         {
             cancellation.ThrowIfCancellationRequested();
-            return RoofProbes<L>.TermsPerRound * threads / RoofProbes<L>.Compute(device.Team, kind, fused, memory, length, samples);
+            return RoofProbes<L>.TermsPerRound * threads / RoofProbes<L>.Compute(device.Team, kind, form, memory, length, samples);
         }
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using NativeEngine.Devices;
 using NativeEngine.Devices.Cpu;
 
@@ -22,6 +23,17 @@ internal enum StreamPattern
     Update,
     /// <summary>x = x * constant, in place.</summary>
     Scale,
+}
+
+/// <summary>In which of several ways with the same result a term is computed; the fastest one is the roof.</summary>
+internal enum TermForm
+{
+    /// <summary>As the kind says.</summary>
+    Plain,
+    /// <summary>The addition as a multiplication by one and an addition.</summary>
+    Fused,
+    /// <summary>Likewise as a tile of distances has it: one value of a term is the instruction's own operand in memory. In 512-bit registers; else as <see cref="Fused"/>.</summary>
+    FusedFromMemory,
 }
 
 /// <summary>
@@ -51,7 +63,7 @@ internal static unsafe class RoofProbes<L>
     }
 
     /// <summary>Seconds for a round of <see cref="TermsPerRound"/> terms on every thread.</summary>
-    public static double Compute(ThreadTeam team, ArithmeticKind kind, bool fused, float* sink, double sampleSeconds, int samples)
+    public static double Compute(ThreadTeam team, ArithmeticKind kind, TermForm form, float* sink, double sampleSeconds, int samples)
     {
         long* clock = stackalloc long[1 + team.Size];
         var start = new StartLine(team.Size, clock);
@@ -59,7 +71,7 @@ internal static unsafe class RoofProbes<L>
             repeats =>
             {
                 start.Reset();
-                team.For(new ComputeJob(kind, fused, repeats, sink, start), team.Size, 1);
+                team.For(new ComputeJob(kind, form, repeats, sink, start), team.Size, 1);
                 return start.Seconds;
             },
             sampleSeconds, samples);
@@ -231,18 +243,19 @@ internal static unsafe class RoofProbes<L>
     }
 
     /// <summary>Rounds of one term on every chain. Values stay normal and finite; the sum goes to memory so that nothing is optimised away.</summary>
-    private readonly struct ComputeJob(ArithmeticKind kind, bool fused, long rounds, float* sink, StartLine start) : IRangeJob
+    private readonly struct ComputeJob(ArithmeticKind kind, TermForm form, long rounds, float* sink, StartLine start) : IRangeJob
     {
         public void Run(long first, long last, int worker)
         {
             for (long part = first; part < last; part++)
             {
                 long begin = start.Begin();
-                L sum = (kind, fused) switch
+                L sum = (kind, form) switch
                 {
                     (ArithmeticKind.FusedMultiplyAdd, _) => Run<FusedMultiplyAdd>(),
                     (ArithmeticKind.SubtractMultiplyAdd, _) => Run<SubtractMultiplyAdd>(),
-                    (_, true) => Run<MinimumFused>(),
+                    (_, TermForm.FusedFromMemory) when L.Width == SimdWidth.Bits512 => MinimumFromMemory(),
+                    (_, not TermForm.Plain) => Run<MinimumFused>(),
                     _ => Run<MinimumAdd>(),
                 };
                 start.End(part, begin);
@@ -278,6 +291,42 @@ internal static unsafe class RoofProbes<L>
                 p = TTerm.Add(p, u, v);
             }
             return a + b + (c + d) + (e + f + (g + h)) + (i + j + (k + l) + (m + n + (o + p)));
+        }
+
+        /// <summary>Rows of eight ones in the first-level cache against two registers; two pointers to them, or the compiler would share their loads.</summary>
+        private L MinimumFromMemory()
+        {
+            const int Rows = 8;
+            float* x = stackalloc float[2 * Rows * 8];
+            float* y = x + (Rows * 8);
+            new Span<float>(x, 2 * Rows * 8).Fill(1f);
+            Vector512<float> one = Vector512.Create(x[0]), u = one, v = one + one;
+            Vector512<float> a = u, b = u, c = u, d = u, e = u, f = u, g = u, h = u, i = u, j = u, k = u, l = u, m = u, n = u, o = u, p = u;
+            float* first = x, again = y;
+            for (long r = 0; r < rounds; r++)
+            {
+                x = first + (r % Rows * 8);
+                y = again + (r % Rows * 8);
+                a = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[0])), one, a);
+                b = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[0])), one, b);
+                c = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[1])), one, c);
+                d = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[1])), one, d);
+                e = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[2])), one, e);
+                f = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[2])), one, f);
+                g = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[3])), one, g);
+                h = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[3])), one, h);
+                i = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[4])), one, i);
+                j = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[4])), one, j);
+                k = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[5])), one, k);
+                l = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[5])), one, l);
+                m = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[6])), one, m);
+                n = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[6])), one, n);
+                o = Vector512.FusedMultiplyAdd(Vector512.MinNative(u, Vector512.Create(x[7])), one, o);
+                p = Vector512.FusedMultiplyAdd(Vector512.MinNative(v, Vector512.Create(y[7])), one, p);
+            }
+            float* sum = stackalloc float[Vector512<float>.Count];
+            (a + b + (c + d) + (e + f + (g + h)) + (i + j + (k + l) + (m + n + (o + p)))).Store(sum);
+            return L.Load(sum);
         }
 
         private L Six<TTerm>()

@@ -140,13 +140,28 @@ public sealed class ModelVerbsTests
     }
 
     [Fact]
-    public void Run_WeightsThatAreNotNumbers_ExitsWith6AndNamesTheExample()
+    public void Run_WeightsThatAreNotNumbers_ExitsWith6AndNamesTheTensor()
     {
-        using var folder = new TinyModelFolder();
-        folder.Device.Kernels.Fill(float.NaN, folder.Parameters["model.norm.weight"]);
-        ModelFolder.Save(folder.Path, folder.Config, folder.Parameters, folder.Tokenizer);
+        using var folder = WithNorm(float.NaN);
+        const string Named = "element 0 of tensor \"model.norm.weight\" is NaN";
+        Refused(["eval", "--model", folder.Path, "--data", "-"], Data, 6, Named);
+        Refused(["generate", "--model", folder.Path, "--max-tokens", "3"], null, 6, Named);
+    }
+
+    [Fact]
+    public void Run_WeightsTooLargeForTheLogits_ExitsWith6AndNamesTheExample()
+    {
+        using var folder = WithNorm(float.MaxValue);
         Refused(["eval", "--model", folder.Path, "--data", "-"], Data, 6, "the loss of example 0");
         Refused(["generate", "--model", folder.Path, "--max-tokens", "3"], null, 6, "logit");
+    }
+
+    private static TinyModelFolder WithNorm(float value)
+    {
+        var folder = new TinyModelFolder();
+        folder.Device.Kernels.Fill(value, folder.Parameters["model.norm.weight"]);
+        ModelFolder.Save(folder.Path, folder.Config, folder.Parameters, folder.Tokenizer);
+        return folder;
     }
 
     [Fact]
