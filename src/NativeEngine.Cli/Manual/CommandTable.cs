@@ -23,8 +23,8 @@ internal sealed record OptionEntry(IReadOnlyList<string> Names, string Value, st
     /// <summary>The long name.</summary>
     public string Name => Names[0];
 
-    /// <summary>"--lr RATE", "--help, -h".</summary>
-    public string Usage => string.Join(", ", Names) + (Value.Length == 0 ? "" : " " + Value);
+    /// <summary>"--lr RATE", "--help, -h", and "DIR" of an argument, whose value is its name.</summary>
+    public string Usage => string.Join(", ", Names) + (Value.Length == 0 || Value == Name ? "" : " " + Value);
 }
 
 /// <summary>One command: the program, a group of verbs, or a verb.</summary>
