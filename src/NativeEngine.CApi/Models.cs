@@ -55,8 +55,6 @@ internal sealed class ModelResource : DeviceChild
 
 internal static unsafe class ModelExports
 {
-    private const string Preset = "preset:";
-
     [UnmanagedCallersOnly(EntryPoint = "ne_model_open")]
     public static int Open(nint device, byte* name, ModelOptionsStruct* options, ControlStruct* control, nint* model) => Guard.Call(() =>
     {
@@ -66,8 +64,9 @@ internal static unsafe class ModelExports
         string folder = Arguments.NeedText(name, "the name of the model");
         string? adapter = Arguments.Text(o.Adapter, "adapter");
         int rank = Arguments.Number(o.LoraRank, "lora_rank", 0, 1 << 16);
-        bool trainable = o.Trainable != 0, preset = folder.StartsWith(Preset, StringComparison.Ordinal);
-        if (adapter is not null && (trainable || preset))
+        bool trainable = o.Trainable != 0;
+        string? preset = ModelPresets.NameIn(folder);
+        if (adapter is not null && (trainable || preset is not null))
         {
             throw new CallException(Status.Argument, "an adapter can be put on a model folder that is not trained", "leave adapter NULL; lora_rank trains a new one");
         }
@@ -85,8 +84,8 @@ internal static unsafe class ModelExports
         run.Report("open"u8, 0, 1);
         var on = lease.Value.Device;
         *model = Handles.Add(
-            preset ? new ModelResource(lease.Value, TrainableModel.FromPreset(
-                folder[Preset.Length..], tokenizer == "bytes" ? ByteTokenizer.Create() : TokenizerFile.Load(tokenizer), lora, o.Seed, on))
+            preset is not null ? new ModelResource(lease.Value, TrainableModel.FromPreset(
+                preset, tokenizer == "bytes" ? ByteTokenizer.Create() : TokenizerFile.Load(tokenizer), lora, o.Seed, on))
             : trainable ? new ModelResource(lease.Value, TrainableModel.FromFolder(folder, lora, o.Seed, on, run.Token))
             : new ModelResource(lease.Value, new OpenModel(folder, adapter, on, run.Token)));
     });

@@ -9,7 +9,6 @@ namespace NativeEngine.Cli;
 /// <summary>The options that make features of the examples of a data file, for a verb that otherwise reads them from disk.</summary>
 internal sealed class ExampleFeaturesOptions
 {
-    private const string Preset = "preset:";
     private readonly Option<string> _model = Opt.Text("--model", "DIR|preset:NAME", "What looks at the examples of DATA.jsonl: a model folder, or fresh weights of a preset.", "preset:0.2m");
     private readonly Option<string> _kind = Opt.Choice("--kind", "Features of DATA.jsonl: last hidden state, exact gradient, its zeroth-order estimate.", "hidden", "grad", "zo");
     private readonly DataInput _fields = new();
@@ -34,15 +33,13 @@ internal sealed class ExampleFeaturesOptions
         var examples = reader.Read(context.Cancellation).ToList();
         DataInput.WarnOfBadLines(context, reader);
         using var device = context.OpenDevice();
-        using var model = name.StartsWith(Preset, StringComparison.Ordinal)
-            ? TrainableModel.FromPreset(name[Preset.Length..], ByteTokenizer.Create(), null, context.Seed, device)
-            : TrainableModel.FromFolder(name, null, context.Seed, device, context.Cancellation);
+        using var model = TrainableModel.Open(name, ByteTokenizer.Create, null, context.Seed, device, context.Cancellation);
         var data = MixtureDataset.Build(examples, model.Tokenizer, DatasetOptions.Training(model.Model.Config.ContextLength, LossOn.All), context.Cancellation);
         string assumed = context.IsGiven(_model) ? "" : ", which has learnt nothing yet (--model names one that has)";
         string sources = data.Sources.Count > 1 ? $"{data.Sources.Count} sources" : data.Sources is [JsonlReader.DefaultSource] ? $"one source, since no line has a field \"{_fields.SourceField(context)}\" (--source-field names another)" : "one source";
         context.Talk.Info($"{reader.Name}: {data.Report}; {sources}");
         context.Talk.Info($"features: {kind switch { "zo" => "zeroth-order estimates of gradients", "grad" => "gradients", _ => "last hidden states" }} of {name}{assumed}");
-        var options = new FeatureOptions(kind switch { "zo" => FeatureKind.ZerothOrder, "grad" => FeatureKind.Gradient, _ => FeatureKind.Hidden }, 1, 1e-3f, context.Seed);
+        var options = new FeatureOptions(FeatureWords.Kind(kind), 1, 1e-3f, context.Seed);
         using var export = new FeatureExport(model.Model, data, options);
         string folder = Directory.CreateTempSubdirectory("nengine-features-").FullName;
         try

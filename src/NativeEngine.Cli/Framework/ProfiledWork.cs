@@ -14,10 +14,7 @@ internal static class ProfiledWork
     /// <summary>Training steps on the built-in mixture; returns the seconds recorded.</summary>
     public static double Steps(VerbContext context, Device device, KernelRecorder recorder, string model, int steps)
     {
-        const string Preset = "preset:";
-        using var trained = model.StartsWith(Preset, StringComparison.Ordinal)
-            ? TrainableModel.FromPreset(model[Preset.Length..], DataInput.LoadTokenizer("bytes"), null, context.Seed, device)
-            : TrainableModel.FromFolder(model, null, context.Seed, device, context.Cancellation);
+        using var trained = TrainableModel.Open(model, ByteTokenizer.Create, null, context.Seed, device, context.Cancellation);
         var data = TrainingData.Load(
             context, new DataInput(), TrainingData.BuiltIn, trained.Tokenizer, trained.Model.Config.ContextLength, LossOn.Completion);
         var options = new TrainOptions { Steps = steps + 1, Seed = context.Seed };

@@ -55,8 +55,7 @@ internal sealed class FeaturesVerb : Verb
                 $"the source name {JsonEncodedText.Encode(odd)} does not fit a line of {sources}", "rename that source, or leave --sources-output out");
         }
         var options = new FeatureOptions(
-            context.Need(_kind) switch { "zo" => FeatureKind.ZerothOrder, "hidden" => FeatureKind.Hidden, _ => FeatureKind.Gradient },
-            context.Need(_directions), context.Need(_radius), context.Seed);
+            FeatureWords.Kind(context.Need(_kind)), context.Need(_directions), context.Need(_radius), context.Seed);
         using var export = new FeatureExport(model.Model, data, options);
         long need = device.Memory.LiveBytes + export.PeakBytes();
         if (need > context.MaxMemory)

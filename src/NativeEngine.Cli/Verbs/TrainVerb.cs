@@ -142,15 +142,11 @@ internal sealed class TrainVerb : Verb
 
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
     {
-        const string Preset = "preset:";
-        string name = context.Need(_model);
         int rank = context.Need(_loraRank);
         var lora = rank == 0 ? null : new LoraOptions(
             rank, context.Get(_loraAlpha) ?? 2 * rank,
             [.. context.Need(_loraTargets).Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(t => t.EndsWith("_proj", StringComparison.Ordinal) ? t : t + "_proj")]);
-        return name.StartsWith(Preset, StringComparison.Ordinal)
-            ? TrainableModel.FromPreset(name[Preset.Length..], DataInput.LoadTokenizer(context.Need(_tokenizer)), lora, context.Seed, device)
-            : TrainableModel.FromFolder(name, lora, context.Seed, device, context.Cancellation);
+        return TrainableModel.Open(context.Need(_model), () => DataInput.LoadTokenizer(context.Need(_tokenizer)), lora, context.Seed, device, context.Cancellation);
     }
 
     private TrainOptions ReadOptions(VerbContext context) => new TrainOptions
@@ -160,8 +156,7 @@ internal sealed class TrainVerb : Verb
         Batch = context.Need(_batch),
         Selection = Enum.Parse<BatchSelection>(context.Need(_selection), ignoreCase: true),
         Features = new FeatureOptions(
-            context.Need(_feature) switch { "zo" => FeatureKind.ZerothOrder, "hidden" => FeatureKind.Hidden, _ => FeatureKind.Gradient },
-            context.Need(_directions), context.Need(_radius), context.Seed),
+            FeatureWords.Kind(context.Need(_feature)), context.Need(_directions), context.Need(_radius), context.Seed),
         NormalizeFeatures = !context.Need(_rawFeatures),
         Coreset = _coreset.Read(context, context.Need(_batch)),
         SmallSources = _coreset.Keep(context),

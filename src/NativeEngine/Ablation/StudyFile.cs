@@ -105,7 +105,7 @@ public sealed class StudyFile
     {
         var m = node.Members(["model", "tokenizer", "data", .. _budgetKeys]);
         string model = m.GetValueOrDefault("model")?.Text() ?? throw node.Bad("has no model", $"model: DIR, or preset:NAME with NAME one of {string.Join(", ", ModelPresets.Names)}");
-        bool preset = model.StartsWith("preset:", StringComparison.Ordinal);
+        bool preset = ModelPresets.NameIn(model) is not null;
         if (!preset && m.TryGetValue("tokenizer", out var given))
         {
             throw given.Bad("is for presets; a model folder has its own", "leave it out");

@@ -103,9 +103,9 @@ public sealed class StudyPlan
 
     private void ReadModel(StudyDocuments documents, CancellationToken cancellation)
     {
-        const string Preset = "preset:", Bpe = "bpe:";
+        const string Bpe = "bpe:";
         string model = Study.Seed.Model;
-        if (!model.StartsWith(Preset, StringComparison.Ordinal))
+        if (ModelPresets.NameIn(model) is not { } preset)
         {
             (Config, Tokenizer) = (ConfigJson.Read(model), TokenizerFile.Load(model));
             if (Tokenizer.VocabularySize > Config.VocabularySize)
@@ -121,7 +121,7 @@ public sealed class StudyPlan
                 : int.TryParse(name[Bpe.Length..], out int size) && size >= BpeTrainer.MinimumVocabulary
                     ? BpeTrainer.Train(documents.Seed.Concat(documents.Sources.SelectMany(s => documents.Units.GetValueOrDefault(s) ?? [])).Select(e => e.Text), size, cancellation: cancellation)
                     : throw new EngineException(ErrorKind.BadInput, $"{Study.Path}: seed.tokenizer is '{name}'; bpe:N needs a vocabulary of at least {BpeTrainer.MinimumVocabulary}");
-            Config = ModelPresets.Create(model[Preset.Length..], Tokenizer.VocabularySize, Tokenizer.BosId, Tokenizer.EosId);
+            Config = ModelPresets.Create(preset, Tokenizer.VocabularySize, Tokenizer.BosId, Tokenizer.EosId);
         }
         if (Study.Units.Length > Config.ContextLength)
         {

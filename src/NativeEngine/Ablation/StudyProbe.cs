@@ -12,12 +12,8 @@ public sealed record StudyProbe(double TokensPerSecond, MemoryPlan Memory)
     /// <summary>Trains the first unit with data for a few steps from fresh weights and throws the result away. Cost: up to five steps or two seconds.</summary>
     public static StudyProbe Run(StudyPlan plan, Device device, CancellationToken cancellation = default)
     {
-        const string Preset = "preset:";
-        string name = plan.Study.Seed.Model;
         var training = plan.Study.Training;
-        using var model = name.StartsWith(Preset, StringComparison.Ordinal)
-            ? TrainableModel.FromPreset(name[Preset.Length..], plan.Tokenizer, training.Lora, 1, device)
-            : TrainableModel.FromFolder(name, training.Lora, 1, device, cancellation);
+        using var model = TrainableModel.Open(plan.Study.Seed.Model, () => plan.Tokenizer, training.Lora, 1, device, cancellation);
         var options = training.Budget.Options(1);
         if (plan.Units.FirstOrDefault(u => u.Import is null) is not { } unit)
         {

@@ -91,7 +91,7 @@ public sealed class UnitKey
         ("code", $"{typeof(UnitKey).Assembly.GetName().Version?.ToString(3)}/{TrainingCode}"),
     ];
 
-    private static string StartOf(string model) => model.StartsWith("preset:", StringComparison.Ordinal) ? model : HashOfFolder(model);
+    private static string StartOf(string model) => ModelPresets.NameIn(model) is not null ? model : HashOfFolder(model);
 
     private static string HashOf(Tokenizer tokenizer)
     {

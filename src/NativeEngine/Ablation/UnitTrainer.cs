@@ -152,16 +152,12 @@ internal sealed class UnitTrainer(StudyPlan plan, UnitCache cache, Device device
 
     private TrainableModel Open(TrainingJob job, CancellationToken cancellation)
     {
-        const string Preset = "preset:";
-        string model = plan.Study.Seed.Model;
         if (job.Start is { } start)
         {
             string folder = cache.Find(start, cancellation) ?? throw new InvalidOperationException($"the seed model {start} is not in the cache");
             return TrainableModel.FromFolder(folder, job.Lora, job.Options?.Seed ?? 0, device, cancellation);
         }
-        return model.StartsWith(Preset, StringComparison.Ordinal)
-            ? TrainableModel.FromPreset(model[Preset.Length..], plan.Tokenizer, null, plan.Study.RngSeed, device)
-            : TrainableModel.FromFolder(model, null, plan.Study.RngSeed, device, cancellation);
+        return TrainableModel.Open(plan.Study.Seed.Model, () => plan.Tokenizer, null, plan.Study.RngSeed, device, cancellation);
     }
 
     // An adapter is merged into a copy: the training goes on with the weights apart.

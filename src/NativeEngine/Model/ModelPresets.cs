@@ -16,6 +16,11 @@ public static class ModelPresets
         ("124m", 12, 768, 12, 12, 2048, 1024),
     ];
 
+    private const string Prefix = "preset:";
+
+    /// <summary>The preset that "preset:NAME" names, or null for anything else, which is a model folder.</summary>
+    public static string? NameIn(string model) => model.StartsWith(Prefix, StringComparison.Ordinal) ? model[Prefix.Length..] : null;
+
     /// <summary>Every preset's name, smallest first.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. _table.Select(p => p.Name)];
 

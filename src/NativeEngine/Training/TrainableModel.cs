@@ -58,6 +58,12 @@ public sealed class TrainableModel : IDisposable
     /// <summary>Where it came from: a folder, or preset:NAME.</summary>
     public string Origin { get; }
 
+    /// <summary>
+    /// What a user names: preset:NAME with fresh weights and this tokenizer, which is asked for only then, or a folder with its own. Errors: as of the two below.
+    /// </summary>
+    public static TrainableModel Open(string model, Func<Tokenizer> tokenizer, LoraOptions? lora, ulong seed, Device device, CancellationToken cancellation = default) =>
+        ModelPresets.NameIn(model) is { } preset ? FromPreset(preset, tokenizer(), lora, seed, device) : FromFolder(model, lora, seed, device, cancellation);
+
     /// <summary>A preset with fresh weights from the seed. Errors: Usage for an unknown preset.</summary>
     public static TrainableModel FromPreset(string preset, Tokenizer tokenizer, LoraOptions? lora, ulong seed, Device device)
     {

@@ -184,7 +184,8 @@ public sealed class WritingRuns : IDisposable
         }
         foreach (string checkpoint in Directory.EnumerateDirectories(folder, "checkpoint-*", SearchOption.AllDirectories).Where(c => !c.Contains("/.tmp-", StringComparison.Ordinal) && !c.Contains("/cache/work/", StringComparison.Ordinal)))
         {
-            Assert.True(AtomicFolder.Verify(checkpoint) is null, $"{name}, {context}: {AtomicFolder.Verify(checkpoint)}");
+            string? damage = AtomicFolder.Verify(checkpoint);
+            Assert.True(damage is null, $"{name}, {context}: {damage}");
         }
         Assert.DoesNotContain(Directory.EnumerateFiles(folder, "*.prom"), p => !File.ReadAllText(p).EndsWith('\n'));
     }
