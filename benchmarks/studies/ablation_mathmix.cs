@@ -39,22 +39,17 @@ string plan = Ablate("plan", "study");
 foreach (string name in steps)
 {
     bool timed = name is "exhaustive" or "race";
-    if (!timed)
-    {
-        Ablate("train", name);
-    }
-    else if (!Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
+    if (timed && !Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
     {
         // Losses that a run which was stopped had found would not be timed again.
         Directory.Delete(Path.Combine(work, name), recursive: true);
     }
-    if (!timed || !Done("rank", name))
+    foreach (string verb in timed ? new[] { "rank" } : ["train", "rank", "confirm"])
     {
-        Ablate("rank", name);
-    }
-    if (!timed)
-    {
-        Ablate("confirm", name);
+        if (!Done(verb, name))
+        {
+            Ablate(verb, name);
+        }
     }
     if (name == "study")
     {
@@ -87,6 +82,7 @@ string Ablate(string verb, string file)
         Environment.Exit(process.ExitCode);
     }
     var said = JsonNode.Parse(answer)!;
+    log.RemoveAll(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file);
     log.Add((JsonNode)new JsonObject
     {
         ["verb"] = verb,

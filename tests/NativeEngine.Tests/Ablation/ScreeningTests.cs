@@ -60,7 +60,7 @@ public sealed class ScreeningTests
         Assert.True(screen.Margin >= Screening.Errors * screen.Noise && screen.Noise > 10 * screen.Error.RootMeanSquare, $"noise {screen.Noise}, error {screen.Error.RootMeanSquare}");
         double[] truth = [.. _candidates.Select(m => score.Of(evaluator.DomainLosses(m)))];
         Assert.Contains(Array.IndexOf(truth, truth.Min()), screen.Kept);
-        Assert.Equal(screen.Kept.Count <= screen.Fitted + Screening.Checks ? screen.Blocks : 1, screen.RaceFrom);
+        Assert.Equal(screen.Kept.Count <= 2 * (screen.Fitted + Screening.Checks) ? screen.Blocks : 1, screen.RaceFrom);
         var race = Racing.Run(evaluator, score, [.. screen.Kept.Select(c => _candidates[c])], 8, 4, screen.Blocks);
         Assert.Equal(screen.Documents, race.Rounds[0].Documents);
     }

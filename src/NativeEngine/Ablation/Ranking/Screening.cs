@@ -19,9 +19,9 @@ public sealed record ScreenResult(
 {
     /// <summary>
     /// The block a race of those kept begins with: where these documents end, which have sorted them already; earlier where so many are kept that scoring them there
-    /// would cost more than the screening.
+    /// would cost more than twice the screening.
     /// </summary>
-    public int RaceFrom => Kept.Count <= Fitted + Screening.Checks ? Blocks : 1;
+    public int RaceFrom => Kept.Count <= 2 * (Fitted + Screening.Checks) ? Blocks : 1;
 }
 
 /// <summary>
