@@ -25,8 +25,10 @@ if (!File.Exists(executable))
     Console.Error.WriteLine("build first: dotnet build -c Release NativeEngine.sln");
     return 2;
 }
+// In the order of what they tell: "fresh" judges what "study" chose on mixtures that chose nothing.
+string[] steps = ["study", "fresh", "exhaustive", "race", "aligned", "pulled"];
 Directory.CreateDirectory(work);
-foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
+foreach (string name in steps)
 {
     string text = File.ReadAllText(Path.Combine(root, "benchmarks/studies/ablation-mathmix", name + ".yaml"));
     File.WriteAllText(Path.Combine(work, name + ".yaml"), text.Replace(" TRAIN", " " + Path.GetFullPath(train)).Replace(" EVAL", " " + Path.GetFullPath(eval)));
@@ -34,25 +36,20 @@ foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulle
 string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache"), logFile = Path.Combine(work, "log.json");
 var log = File.Exists(logFile) ? JsonNode.Parse(File.ReadAllText(logFile))!.AsArray() : [];
 string plan = Ablate("plan", "study");
-foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
+foreach (string name in steps)
 {
     bool timed = name is "exhaustive" or "race";
-    if (!timed)
-    {
-        Ablate("train", name);
-    }
-    else if (!Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
+    if (timed && !Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
     {
         // Losses that a run which was stopped had found would not be timed again.
         Directory.Delete(Path.Combine(work, name), recursive: true);
     }
-    if (!timed || !Done("rank", name))
+    foreach (string verb in timed ? new[] { "rank" } : ["train", "rank", "confirm"])
     {
-        Ablate("rank", name);
-    }
-    if (!timed)
-    {
-        Ablate("confirm", name);
+        if (!Done(verb, name))
+        {
+            Ablate(verb, name);
+        }
     }
     if (name == "study")
     {
@@ -85,7 +82,8 @@ string Ablate(string verb, string file)
         Environment.Exit(process.ExitCode);
     }
     var said = JsonNode.Parse(answer)!;
-    log.Add(new JsonObject
+    log.RemoveAll(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file);
+    log.Add((JsonNode)new JsonObject
     {
         ["verb"] = verb,
         ["study"] = file,
@@ -104,7 +102,6 @@ void WriteResults()
     var (rank, raced) = (Read("exhaustive", "rank.json"), Read("race", "rank.json"));
     string[] domains = [.. confirm["domains"]!.AsArray().Select(d => (string)d!)];
     int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
-    double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
     var text = new StringBuilder();
     var results = new JsonObject
     {
@@ -114,32 +111,18 @@ void WriteResults()
         ["runtime"] = Environment.Version.ToString(),
         ["units"] = (int)cost["units"]!,
         ["parameters"] = (long)cost["parameters"]!,
-        ["mixtures_truly_trained"] = truth.Length,
+        ["mixtures_truly_trained"] = sizes.Length,
     };
     text.AppendLine("# ablation-mathmix: results").AppendLine();
     text.AppendLine(string.Create(CultureInfo.InvariantCulture,
-        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {truth.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} thread{(threads == "1" ? "" : "s")}, .NET {Environment.Version}."));
+        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {sizes.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} thread{(threads == "1" ? "" : "s")}, .NET {Environment.Version}."));
     text.AppendLine().AppendLine("Correlation of each stand-in with the truth over mixtures, per domain, then averaged over domains (lowest domain in brackets):").AppendLine();
-    text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
-    var table = new JsonArray();
-    var standIns = confirm["stand_ins"]!.AsArray()
-        .Select(s => (Name: (string)s!["stand_in"]! + ((bool)s["baseline"]! ? " (baseline)" : ""), Losses: (double[][])[.. s["losses"]!.AsArray().Select(m => Numbers(m!))])).ToList();
-    foreach (var (name, losses) in standIns)
+    results["correlations"] = Correlations(confirm, text);
+    if (Read("fresh", "confirm.json") is { } fresh)
     {
-        var row = new JsonObject { ["stand_in"] = name };
-        text.Append($"| {name} ");
-        foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
-        {
-            int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
-            double[] pearson = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson([.. members.Select(i => losses[i][d])], [.. members.Select(i => truth[i][d])]))];
-            double[] spearman = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson(Ranks([.. members.Select(i => losses[i][d])]), Ranks([.. members.Select(i => truth[i][d])])))];
-            row[family] = new JsonObject { ["pearson"] = pearson.Average(), ["spearman"] = spearman.Average(), ["lowest_pearson"] = pearson.Min(), ["lowest_spearman"] = spearman.Min() };
-            text.Append(CultureInfo.InvariantCulture, $"| {pearson.Average():0.000} ({pearson.Min():0.00}) | {spearman.Average():0.000} ({spearman.Min():0.00}) ");
-        }
-        table.Add(row);
-        text.AppendLine("|");
+        text.AppendLine().AppendLine($"The same over {fresh["mixtures"]!.AsArray().Count} mixtures drawn anew, after every setting and stand-in was fixed:").AppendLine();
+        results["correlations_fresh"] = Correlations(fresh, text);
     }
-    results["correlations"] = table;
     text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | score off by |").AppendLine("|---|---|---|---|");
     var closer = new JsonArray();
     foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
@@ -150,7 +133,7 @@ void WriteResults()
         }
         var standIn = answer["stand_ins"]![0]!;
         var (pearson, spearman, off) = ((double)standIn["mean_pearson"]!, (double)standIn["mean_spearman"]!, (double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!);
-        closer.Add(new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
+        closer.Add((JsonNode)new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
         text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {pearson:0.000} | {spearman:0.000} | {off:0.000} |"));
     }
     results["closer_stand_ins"] = closer;
@@ -172,29 +155,26 @@ void WriteResults()
     Line($"training steps for all pairs: naive / modular", $"{n * (n - 1):0} / {n:0} unit budgets = {n - 1:0}x");
     Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
     Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
-    // What a search found bears its name, also when it is one of the candidates.
-    var pairs = Pairs(rank);
     if (rank is not null)
     {
-        Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
+        string best = Best(rank)[0];
+        Line($"best by exhaustive ranking", $"{best}, score {Score(rank, best):0.0000} of {(double)rank["candidates"]!:N0} pairs and triples ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
         foreach (var search in rank["searches"]!.AsArray())
         {
             Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
         }
         if (rank["descent"] is { } descent)
         {
-            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
+            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit on units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
         }
     }
-    if (raced is not null)
+    if (rank is not null && raced is not null)
     {
-        var racedPairs = Pairs(raced);
-        Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading left out: {(double)raced["candidates"]! / raceWork * 60:N0} a minute of one core");
-        Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
-        if (racedPairs.Count > 0 && pairs.Count > 0)
-        {
-            Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
-        }
+        Line($"race of the same", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading included: {(double)raced["candidates"]! / raceSeconds * 60:N0} a minute");
+        string[] best = Best(rank), found = Best(raced);
+        results["race_regret"] = Score(rank, found[0]) - Score(rank, best[0]);
+        results["race_holds_of_16_best"] = best.Intersect(found).Count();
+        Line($"best of the race, regret", $"{found[0]}, {Score(rank, found[0]) - Score(rank, best[0]):0.0000}; its 16 finalists hold {best.Intersect(found).Count()} of the 16 best");
     }
     Line($"this run, from an empty folder", $"{log.Sum(entry => (int)entry!["trained"]!)} models trained, {log.Sum(entry => (double)entry!["seconds"]!) / 60:0} minutes");
     text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
@@ -204,9 +184,40 @@ void WriteResults()
     void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
 }
 
+static JsonArray Correlations(JsonNode confirm, StringBuilder text)
+{
+    int domains = confirm["domains"]!.AsArray().Count;
+    int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
+    double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
+    text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
+    var table = new JsonArray();
+    foreach (var standIn in confirm["stand_ins"]!.AsArray())
+    {
+        string name = (string)standIn!["stand_in"]! + ((bool)standIn["baseline"]! ? " (baseline)" : "");
+        double[][] losses = [.. standIn["losses"]!.AsArray().Select(m => Numbers(m!))];
+        var row = new JsonObject { ["stand_in"] = name };
+        text.Append($"| {name} ");
+        foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
+        {
+            int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
+            double[] pearson = [.. Enumerable.Range(0, domains).Select(d => Pearson([.. members.Select(i => losses[i][d])], [.. members.Select(i => truth[i][d])]))];
+            double[] spearman = [.. Enumerable.Range(0, domains).Select(d => Pearson(Ranks([.. members.Select(i => losses[i][d])]), Ranks([.. members.Select(i => truth[i][d])])))];
+            row[family] = new JsonObject { ["pearson"] = pearson.Average(), ["spearman"] = spearman.Average(), ["lowest_pearson"] = pearson.Min(), ["lowest_spearman"] = spearman.Min() };
+            text.Append(CultureInfo.InvariantCulture, $"| {pearson.Average():0.000} ({pearson.Min():0.00}) | {spearman.Average():0.000} ({spearman.Min():0.00}) ");
+        }
+        table.Add((JsonNode)row);
+        text.AppendLine("|");
+    }
+    return table;
+}
+
 JsonNode? Read(string name, string file) => Path.Combine(work, name, file) is var path && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) : null;
 
-static List<JsonNode?> Pairs(JsonNode? ranking) => ranking is null ? [] : [.. ranking["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2)];
+// The sixteen best candidates; what a search alone found is none.
+static string[] Best(JsonNode ranking) =>
+    [.. ranking["mixtures"]!.AsArray().Where(m => ((string)m!["origin"]!).Contains("candidate")).Take(16).Select(m => (string)m!["mixture"]!)];
+
+static double Score(JsonNode ranking, string mixture) => (double)ranking["mixtures"]!.AsArray().First(m => (string)m!["mixture"]! == mixture)!["score"]!;
 
 string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 

@@ -102,7 +102,7 @@ internal sealed class AblateRankVerb : Verb
         if (result.Screen is { } screen)
         {
             text.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"screened: {screen.Kept.Count:N0} of {result.Candidates:N0} candidates raced; a quadratic fitted to {screen.Fitted:N0} predicts others within {screen.Error.RootMeanSquare:0.0000} (Pearson {screen.Error.Correlation.Pearson:0.000}), and none was left out that it puts less than {screen.Margin:0.0000} behind the finalists"));
+                $"screened: {screen.Kept.Count:N0} of {result.Candidates:N0} candidates raced; a quadratic fitted to {screen.Fitted:N0} predicts others within {screen.Error.RootMeanSquare:0.0000} (Pearson {screen.Error.Correlation.Pearson:0.000}), their documents leave {screen.Noise:0.0000} open, and none was left out that it puts less than {screen.Margin:0.0000} behind the finalists"));
         }
         if (result.Worth is { } worth)
         {
@@ -120,17 +120,13 @@ internal sealed class AblateRankVerb : Verb
     {
         json.WriteNumber("schema", 1);
         json.WriteNumber("candidates", result.Candidates);
-        json.WriteStartArray("best");
-        foreach (var row in result.Rows.Take(top))
+        json.Objects("best", result.Rows.Take(top), row =>
         {
-            json.WriteStartObject();
             json.Weights(row.Mixture, result.Units);
             json.WriteNumber("score", row.Score);
             json.WriteNumber("probability_of_best", row.ProbabilityOfBest);
             json.WriteBoolean("separated_from_best", row.Separated);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteString("rank", file);
     }
 }

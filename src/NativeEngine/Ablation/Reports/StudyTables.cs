@@ -134,10 +134,8 @@ public sealed class StudyTables
     {
         json.WriteString("study", Path.GetFileName(_study.Path));
         json.WriteString("command", command);
-        json.WriteStartArray("trainings");
-        foreach (var training in _trainings)
+        json.Objects("trainings", _trainings, training =>
         {
-            json.WriteStartObject();
             json.WriteString("training", training.Name);
             json.WriteString("key", training.Key);
             if (training.Cost is { } cost)
@@ -147,9 +145,7 @@ public sealed class StudyTables
                 json.WriteNumber("flops", cost.Flops);
                 json.WriteNumber("seconds", cost.Seconds);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WritePropertyName("rank");
         _rank.WriteTo(json);
         if (_confirm is not null)
@@ -173,7 +169,7 @@ public sealed class StudyTables
         text.Append(CultureInfo.InvariantCulture, $"\n{rows.Count(r => r.OptionalBool("dominated") == false)} of the {rows.Count} are on the Pareto front: none of the others is at least as good in every domain and better in one.\n\n");
         if (_rank.Optional("screen") is { } screen)
         {
-            text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), and left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
+            text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), differences on these documents are those on all within {Short(screen, "noise_of_documents")} (standard errors), and it left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
         }
         if (_rank.Optional("noise_floor") is { } noise)
         {
