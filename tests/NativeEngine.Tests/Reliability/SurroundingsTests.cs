@@ -245,7 +245,7 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
         start.Environment.TryAdd("DOTNET_ROOT", "");
         using var shell = Process.Start(start)!;
         var (stdout, stderr) = (shell.StandardOutput.ReadToEndAsync(), shell.StandardError.ReadToEndAsync());
-        Assert.True(shell.WaitForExit(120_000), "a process hangs");
+        Assert.True(NEngine.WaitForExit(shell), "a process hangs");
         shell.WaitForExit();
         return (shell.ExitCode, stdout.Result, stderr.Result);
     }
