@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Unicode;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Data;
 
@@ -13,7 +14,7 @@ namespace NativeEngine.Data;
 /// be a string or a number (its JSON text is its name). The first <see cref="SourceWindow"/> usable lines decide whether the file
 /// has sources: if none of them has the source field all examples belong to <see cref="DefaultSource"/> and a later line with the
 /// field is bad; if any has it, every line without it is bad.</para>
-/// <para>A missing file, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
+/// <para>A missing file, a device, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
 /// (<see cref="ErrorKind.BadInput"/>) under either policy. Memory: one line, plus at most the window's examples.</para>
 /// </summary>
 public sealed class JsonlReader
@@ -69,7 +70,7 @@ public sealed class JsonlReader
         LineCount = ExampleCount = BadLineCount = 0;
         _badLines.Clear();
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: _options.OnBadLine == BadLinePolicy.Skip);
         var window = new List<Example>();
         bool? hasSources = null;
         while (Next(lines, out var line, out bool tooLong))
@@ -80,7 +81,7 @@ public sealed class JsonlReader
             {
                 continue;
             }
-            var example = tooLong ? Bad(lines.Line, $"it is longer than {MaxLineBytes} bytes") : Parse(line, lines.Line);
+            var example = tooLong ? Bad(lines.Line, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"it is longer than {MaxLineBytes:N0} bytes")) : Parse(line, lines.Line);
             if (example is null)
             {
                 continue;
@@ -127,7 +128,7 @@ public sealed class JsonlReader
     public bool FirstLineHasArray(string field)
     {
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: false);
         while (Next(lines, out var line, out bool tooLong))
         {
             if (!tooLong && line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
@@ -305,7 +306,7 @@ public sealed class JsonlReader
         }
         try
         {
-            var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+            var file = InputFile.Open(path);
             return path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)

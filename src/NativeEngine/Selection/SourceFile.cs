@@ -63,7 +63,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     {
         var names = new List<string>();
         using var opened = stream;
-        var lines = new LineSplitter(opened, MaximumLine);
+        var lines = new LineSplitter(opened, MaximumLine, skips: false);
         while (lines.TryRead(out var line, out bool tooLong))
         {
             if (tooLong)
@@ -98,7 +98,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     {
         try
         {
-            return File.OpenRead(path);
+            return InputFile.Open(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
