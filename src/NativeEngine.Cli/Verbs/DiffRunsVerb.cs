@@ -19,6 +19,8 @@ internal sealed class DiffRunsVerb : Verb
         Add("options", _replay);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         string a = context.Need(_a), b = context.Need(_b);

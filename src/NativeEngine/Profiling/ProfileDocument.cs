@@ -6,8 +6,8 @@ namespace NativeEngine.Profiling;
 /// <summary>A profile as JSON members: roofs in units per second, one entry a row and size.</summary>
 public static class ProfileDocument
 {
-    /// <summary>Writes the members into an open object.</summary>
-    public static void Write(Utf8JsonWriter json, KernelProfile profile)
+    /// <summary>Writes the members into an open object; with a baseline each row has its earlier time and whether it is slower.</summary>
+    public static void Write(Utf8JsonWriter json, KernelProfile profile, ProfileBaseline? baseline = null)
     {
         json.WriteStartArray("roofs");
         WriteRoofs(json, profile.Roofs);
@@ -19,7 +19,7 @@ public static class ProfileDocument
         json.WriteStartArray("rows");
         foreach (var m in profile.Measurements)
         {
-            WriteRow(json, m, profile.Roofs);
+            WriteRow(json, m, profile.Roofs, baseline);
         }
         json.WriteEndArray();
         json.WriteStartArray("skipped");
@@ -35,7 +35,7 @@ public static class ProfileDocument
         json.WriteStartArray("above_roof");
         foreach (var m in profile.AboveRoof)
         {
-            WriteRow(json, m, profile.Roofs);
+            WriteRow(json, m, profile.Roofs, baseline);
         }
         json.WriteEndArray();
     }
@@ -74,7 +74,7 @@ public static class ProfileDocument
         json.WriteEndObject();
     }
 
-    private static void WriteRow(Utf8JsonWriter json, KernelMeasurement m, MachineRoofs roofs)
+    private static void WriteRow(Utf8JsonWriter json, KernelMeasurement m, MachineRoofs roofs, ProfileBaseline? baseline)
     {
         json.WriteStartObject();
         json.WriteString("kernel", m.Row.Name);
@@ -97,6 +97,11 @@ public static class ProfileDocument
         }
         json.WriteString("bound", m.Bound(roofs));
         json.WriteNumber("share", m.Share(roofs));
+        if (baseline?.Seconds(m) is { } seconds)
+        {
+            json.WriteNumber("baseline_seconds", seconds);
+            json.WriteBoolean("slower", baseline.IsSlower(m));
+        }
         json.WriteEndObject();
     }
 }
