@@ -73,7 +73,7 @@ internal static class Opt
     public static Option<string> Switch(string name, string word, string description) => new(name)
     {
         Description = description,
-        HelpName = word,
+        HelpName = $"[{word}]",
         Arity = ArgumentArity.ZeroOrOne,
         CustomParser = result =>
         {

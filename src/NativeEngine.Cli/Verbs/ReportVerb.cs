@@ -28,7 +28,7 @@ internal sealed class ReportVerb : Verb
         if (run ? !File.Exists(metrics) : !File.Exists(name))
         {
             throw new EngineException(ErrorKind.BadInput, run ? $"{name} is no training run: it has no {MetricsHistory.FileName}" : $"there is neither a folder nor a file {name}",
-                "name the --output of train, or the file that select --output wrote");
+                (run ? null : Path.HasExtension(name) ? MissingPath.Hint(name) : MissingPath.Hint(name, holding: MetricsHistory.FileName)) ?? "name the --output of train, or the file that select --output wrote");
         }
         if (run && (context.Get(_features) ?? context.Get(_state)) is not null)
         {

@@ -337,13 +337,14 @@ public sealed class JsonlReader
         {
             return null;
         }
-        string[] names = [.. Texts(line).Where(n => n != _options.SourceField)];
-        return names.Length switch
+        // The longest one is the text, the longest two in their order are prompt and completion.
+        string[] names = [.. Texts(line).Where(n => n != _options.SourceField).OrderByDescending(n => line.GetProperty(n).GetString()!.Length).Take(2)];
+        if (names.Length == 0)
         {
-            0 => null,
-            1 => $"--text-field {Word(names[0])}",
-            _ => $"--text-field {Word(names[0])}, or --prompt-field {Word(names[0])} --completion-field {Word(names[1])}",
-        };
+            return null;
+        }
+        string[] two = [.. Texts(line).Intersect(names)];
+        return $"--text-field {Word(names[0])}" + (two.Length == 2 ? $", or --prompt-field {Word(two[0])} --completion-field {Word(two[1])}" : "");
 
         static string Word(string name) => name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.') ? name : $"'{name}'";
     }
