@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using NativeEngine.Formats;
 using NativeEngine.Model;
 
 namespace NativeEngine.Cli.Verbs;
@@ -72,9 +73,7 @@ internal sealed class GenerateVerb : Verb
             json.WriteNumber("schema", 1);
             json.WriteString("prompt", prompt);
             json.WriteString("text", whole);
-            json.WriteStartArray("tokens");
-            all.ForEach(json.WriteNumberValue);
-            json.WriteEndArray();
+            json.Numbers("tokens", all);
             json.WriteNumber("prompt_tokens", ids.Length);
         });
         return 0;

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NativeEngine.Devices;
+using NativeEngine.Formats;
 using NativeEngine.Profiling;
 
 namespace NativeEngine.Cli;
@@ -59,25 +60,17 @@ internal static class ProfileReport
     /// <summary>The same as JSON.</summary>
     public static void WriteKernels(Utf8JsonWriter json, IReadOnlyList<KernelRow> rows)
     {
-        json.WriteStartArray("rows");
-        foreach (var row in rows)
+        json.Objects("rows", rows, row =>
         {
-            json.WriteStartObject();
             json.WriteString("kernel", row.Name);
             json.WriteString("formula", row.Formula);
-            json.WriteStartArray("sizes");
-            foreach (var size in row.BenchmarkSizes)
+            json.Objects("sizes", row.BenchmarkSizes, size =>
             {
-                json.WriteStartObject();
                 json.WriteString("size", size.ToString());
                 json.WriteNumber("flops", row.Flops(size));
                 json.WriteNumber("bytes", row.Bytes(size));
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+            });
+        });
     }
 
     /// <summary>What a comparison comes to, and the rows that are slower.</summary>
@@ -122,19 +115,15 @@ internal static class ProfileReport
         json.WriteStartObject("work");
         json.WriteString("name", work);
         json.WriteNumber("seconds", seconds);
-        json.WriteStartArray("kernels");
-        foreach (var t in totals)
+        json.Objects("kernels", totals, t =>
         {
-            json.WriteStartObject();
             json.WriteString("kernel", t.Name);
             json.WriteNumber("calls", t.Calls);
             json.WriteNumber("seconds", t.Seconds);
             json.WriteNumber("share", t.Seconds / seconds);
             json.WriteNumber("flops_per_second", t.Flops / t.Seconds);
             json.WriteNumber("bytes_per_second", t.Bytes / t.Seconds);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 
@@ -148,15 +137,11 @@ internal static class ProfileReport
         json.WriteString("device", device.Description);
         json.WriteNumber("threads", context.Threads.Count);
         json.WriteNumber("processors", Environment.ProcessorCount);
-        json.WriteStartArray("caches");
-        foreach (var cache in CacheLevel.Read())
+        json.Objects("caches", CacheLevel.Read(), cache =>
         {
-            json.WriteStartObject();
             json.WriteNumber("level", cache.Level);
             json.WriteNumber("bytes", cache.Bytes);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 
