@@ -25,8 +25,10 @@ if (!File.Exists(executable))
     Console.Error.WriteLine("build first: dotnet build -c Release NativeEngine.sln");
     return 2;
 }
+// In the order of what they tell: "fresh" judges what "study" chose on mixtures that chose nothing.
+string[] steps = ["study", "fresh", "exhaustive", "race", "aligned", "pulled"];
 Directory.CreateDirectory(work);
-foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
+foreach (string name in steps)
 {
     string text = File.ReadAllText(Path.Combine(root, "benchmarks/studies/ablation-mathmix", name + ".yaml"));
     File.WriteAllText(Path.Combine(work, name + ".yaml"), text.Replace(" TRAIN", " " + Path.GetFullPath(train)).Replace(" EVAL", " " + Path.GetFullPath(eval)));
@@ -34,7 +36,7 @@ foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulle
 string study = Path.Combine(work, "study"), cache = Path.Combine(work, "cache"), logFile = Path.Combine(work, "log.json");
 var log = File.Exists(logFile) ? JsonNode.Parse(File.ReadAllText(logFile))!.AsArray() : [];
 string plan = Ablate("plan", "study");
-foreach (string name in new[] { "study", "exhaustive", "race", "aligned", "pulled" })
+foreach (string name in steps)
 {
     bool timed = name is "exhaustive" or "race";
     if (!timed)
@@ -85,7 +87,7 @@ string Ablate(string verb, string file)
         Environment.Exit(process.ExitCode);
     }
     var said = JsonNode.Parse(answer)!;
-    log.Add(new JsonObject
+    log.Add((JsonNode)new JsonObject
     {
         ["verb"] = verb,
         ["study"] = file,
@@ -104,7 +106,6 @@ void WriteResults()
     var (rank, raced) = (Read("exhaustive", "rank.json"), Read("race", "rank.json"));
     string[] domains = [.. confirm["domains"]!.AsArray().Select(d => (string)d!)];
     int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
-    double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
     var text = new StringBuilder();
     var results = new JsonObject
     {
@@ -114,32 +115,18 @@ void WriteResults()
         ["runtime"] = Environment.Version.ToString(),
         ["units"] = (int)cost["units"]!,
         ["parameters"] = (long)cost["parameters"]!,
-        ["mixtures_truly_trained"] = truth.Length,
+        ["mixtures_truly_trained"] = sizes.Length,
     };
     text.AppendLine("# ablation-mathmix: results").AppendLine();
     text.AppendLine(string.Create(CultureInfo.InvariantCulture,
-        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {truth.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} thread{(threads == "1" ? "" : "s")}, .NET {Environment.Version}."));
+        $"{(int)cost["units"]!} units of {(int)cost["sources"]!} sources, {domains.Length} domains, {(long)cost["parameters"]!:N0} parameters; {sizes.Length} mixtures truly trained ({sizes.Count(s => s == 2)} pairs, {sizes.Count(s => s == 3)} triples, {sizes.Count(s => s == 4)} of four units). {Processor()}, {threads} thread{(threads == "1" ? "" : "s")}, .NET {Environment.Version}."));
     text.AppendLine().AppendLine("Correlation of each stand-in with the truth over mixtures, per domain, then averaged over domains (lowest domain in brackets):").AppendLine();
-    text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
-    var table = new JsonArray();
-    var standIns = confirm["stand_ins"]!.AsArray()
-        .Select(s => (Name: (string)s!["stand_in"]! + ((bool)s["baseline"]! ? " (baseline)" : ""), Losses: (double[][])[.. s["losses"]!.AsArray().Select(m => Numbers(m!))])).ToList();
-    foreach (var (name, losses) in standIns)
+    results["correlations"] = Correlations(confirm, text);
+    if (Read("fresh", "confirm.json") is { } fresh)
     {
-        var row = new JsonObject { ["stand_in"] = name };
-        text.Append($"| {name} ");
-        foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
-        {
-            int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
-            double[] pearson = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson([.. members.Select(i => losses[i][d])], [.. members.Select(i => truth[i][d])]))];
-            double[] spearman = [.. Enumerable.Range(0, domains.Length).Select(d => Pearson(Ranks([.. members.Select(i => losses[i][d])]), Ranks([.. members.Select(i => truth[i][d])])))];
-            row[family] = new JsonObject { ["pearson"] = pearson.Average(), ["spearman"] = spearman.Average(), ["lowest_pearson"] = pearson.Min(), ["lowest_spearman"] = spearman.Min() };
-            text.Append(CultureInfo.InvariantCulture, $"| {pearson.Average():0.000} ({pearson.Min():0.00}) | {spearman.Average():0.000} ({spearman.Min():0.00}) ");
-        }
-        table.Add(row);
-        text.AppendLine("|");
+        text.AppendLine().AppendLine($"The same over {fresh["mixtures"]!.AsArray().Count} mixtures drawn anew, after every setting and stand-in was fixed:").AppendLine();
+        results["correlations_fresh"] = Correlations(fresh, text);
     }
-    results["correlations"] = table;
     text.AppendLine().AppendLine("Closer stand-ins, all mixtures (mean over domains):").AppendLine().AppendLine("| | Pearson | Spearman | score off by |").AppendLine("|---|---|---|---|");
     var closer = new JsonArray();
     foreach (var (name, file) in new[] { ("average", "study"), ("average of aligned units", "aligned"), ("average of units pulled toward the seed", "pulled") })
@@ -150,7 +137,7 @@ void WriteResults()
         }
         var standIn = answer["stand_ins"]![0]!;
         var (pearson, spearman, off) = ((double)standIn["mean_pearson"]!, (double)standIn["mean_spearman"]!, (double)standIn["agreement"]!.AsArray()[^1]!["level_error"]!);
-        closer.Add(new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
+        closer.Add((JsonNode)new JsonObject { ["stand_in"] = name, ["pearson"] = pearson, ["spearman"] = spearman, ["score_off_by"] = off });
         text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {pearson:0.000} | {spearman:0.000} | {off:0.000} |"));
     }
     results["closer_stand_ins"] = closer;
@@ -202,6 +189,33 @@ void WriteResults()
     File.WriteAllText(Path.Combine(output, "results.json"), results.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
 
     void Line(FormattableString name, FormattableString value) => text.AppendLine(string.Create(CultureInfo.InvariantCulture, $"| {name.ToString(CultureInfo.InvariantCulture)} | {value.ToString(CultureInfo.InvariantCulture)} |"));
+}
+
+static JsonArray Correlations(JsonNode confirm, StringBuilder text)
+{
+    int domains = confirm["domains"]!.AsArray().Count;
+    int[] sizes = [.. confirm["mixtures"]!.AsArray().Select(m => m!["weights"]!.AsObject().Count)];
+    double[][] truth = [.. confirm["mixtures"]!.AsArray().Select(m => Numbers(m!["true_losses"]!))];
+    text.AppendLine("| stand-in | pairs: Pearson | Spearman | triples: Pearson | Spearman | all: Pearson | Spearman |").AppendLine("|---|---|---|---|---|---|---|");
+    var table = new JsonArray();
+    foreach (var standIn in confirm["stand_ins"]!.AsArray())
+    {
+        string name = (string)standIn!["stand_in"]! + ((bool)standIn["baseline"]! ? " (baseline)" : "");
+        double[][] losses = [.. standIn["losses"]!.AsArray().Select(m => Numbers(m!))];
+        var row = new JsonObject { ["stand_in"] = name };
+        text.Append($"| {name} ");
+        foreach (var (family, size) in new[] { ("pairs", 2), ("triples", 3), ("all", 0) })
+        {
+            int[] members = [.. Enumerable.Range(0, sizes.Length).Where(i => size == 0 || sizes[i] == size)];
+            double[] pearson = [.. Enumerable.Range(0, domains).Select(d => Pearson([.. members.Select(i => losses[i][d])], [.. members.Select(i => truth[i][d])]))];
+            double[] spearman = [.. Enumerable.Range(0, domains).Select(d => Pearson(Ranks([.. members.Select(i => losses[i][d])]), Ranks([.. members.Select(i => truth[i][d])])))];
+            row[family] = new JsonObject { ["pearson"] = pearson.Average(), ["spearman"] = spearman.Average(), ["lowest_pearson"] = pearson.Min(), ["lowest_spearman"] = spearman.Min() };
+            text.Append(CultureInfo.InvariantCulture, $"| {pearson.Average():0.000} ({pearson.Min():0.00}) | {spearman.Average():0.000} ({spearman.Min():0.00}) ");
+        }
+        table.Add((JsonNode)row);
+        text.AppendLine("|");
+    }
+    return table;
 }
 
 JsonNode? Read(string name, string file) => Path.Combine(work, name, file) is var path && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) : null;

@@ -75,9 +75,7 @@ internal static unsafe class ModelExports
             throw new CallException(Status.Argument, $"lora_rank is {rank}, but the model is not trainable", "set trainable to 1");
         }
         string targets = Arguments.Text(o.LoraTargets, "lora_targets") ?? "q,k,v,o";
-        var lora = rank == 0 ? null : new LoraOptions(
-            rank, (float)Arguments.Real(o.LoraAlpha, "lora_alpha", 2.0 * rank),
-            [.. targets.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(t => t.EndsWith("_proj", StringComparison.Ordinal) ? t : t + "_proj")]);
+        var lora = rank == 0 ? null : new LoraOptions(rank, (float)Arguments.Real(o.LoraAlpha, "lora_alpha", 2.0 * rank), LoraOptions.Projections(targets));
         string tokenizer = Arguments.Text(o.Tokenizer, "tokenizer") ?? "bytes";
         using var run = new Control(control);
         using var turn = lease.Value.Gate.Enter();

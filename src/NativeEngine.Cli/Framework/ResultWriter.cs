@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
@@ -59,7 +60,7 @@ internal sealed class ResultWriter
         {
             throw new InvalidOperationException("a verb wrote two JSON documents");
         }
-        _document = Serialize(members);
+        _document = JsonWriting.Document(members, _jsonOptions);
     }
 
     /// <summary>A piece of text that is shown at once (generated text); nothing with --json.</summary>
@@ -101,27 +102,14 @@ internal sealed class ResultWriter
             Guard(_text.Flush);
             return;
         }
-        SendDocument(Serialize(json =>
+        SendDocument(JsonWriting.Document(json =>
         {
             json.WriteStartObject("error");
             json.WriteNumber("code", failure.Code);
             json.WriteString("message", failure.Message);
             json.WriteString("hint", failure.Hint);
             json.WriteEndObject();
-        }));
-    }
-
-    private static byte[] Serialize(Action<Utf8JsonWriter> members)
-    {
-        using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer, _jsonOptions))
-        {
-            json.WriteStartObject();
-            members(json);
-            json.WriteEndObject();
-        }
-        buffer.WriteByte((byte)'\n');
-        return buffer.ToArray();
+        }, _jsonOptions));
     }
 
     private void SendDocument(byte[] document) => Guard(() =>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Ablation;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -71,12 +72,7 @@ internal sealed class AblateCacheVerifyVerb : Verb
             {
                 json.WriteNumber("schema", 1);
                 json.WriteNumber("entries", count);
-                json.WriteStartArray("damaged");
-                foreach (string sentence in wrong)
-                {
-                    json.WriteStringValue(sentence);
-                }
-                json.WriteEndArray();
+                json.Strings("damaged", wrong);
             });
         return wrong.Count == 0 ? 0 : (int)ErrorKind.VerificationFailed;
     }
@@ -133,10 +129,8 @@ internal static class CacheFolder
 
     public static void Write(Utf8JsonWriter json, string name, IReadOnlyList<UnitCacheEntry> entries)
     {
-        json.WriteStartArray(name);
-        foreach (var e in entries)
+        json.Objects(name, entries, e =>
         {
-            json.WriteStartObject();
             json.WriteString("key", e.Key);
             json.WriteString("label", e.Label);
             json.WriteNumber("bytes", e.Bytes);
@@ -147,8 +141,6 @@ internal static class CacheFolder
                 json.WriteNumber("tokens", cost.Tokens);
                 json.WriteNumber("seconds", cost.Seconds);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
     }
 }

@@ -98,19 +98,15 @@ internal sealed class AblateConfirmVerb : Verb
         json.WriteNumber("schema", 1);
         json.WriteNumber("mixtures", result.Mixtures.Count);
         json.WriteNumber("trained", trained.Trained);
-        json.WriteStartArray("stand_ins");
-        foreach (var s in result.StandIns)
+        json.Objects("stand_ins", result.StandIns, s =>
         {
-            json.WriteStartObject();
             json.WriteString("stand_in", s.Name);
             json.Number("mean_pearson", s.MeanPearson);
             json.Number("mean_spearman", s.MeanSpearman);
             json.Number("score_pearson", s.Score.Correlation.Pearson);
             json.Number("score_spearman", s.Score.Correlation.Spearman);
             json.Number("regret_at_1", s.Score.Regret1);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteBoolean("additivity_alarm", result.Alarm.Pairs.Count > 0);
         json.WriteString("confirm", file);
     }

@@ -120,17 +120,13 @@ internal sealed class AblateRankVerb : Verb
     {
         json.WriteNumber("schema", 1);
         json.WriteNumber("candidates", result.Candidates);
-        json.WriteStartArray("best");
-        foreach (var row in result.Rows.Take(top))
+        json.Objects("best", result.Rows.Take(top), row =>
         {
-            json.WriteStartObject();
             json.Weights(row.Mixture, result.Units);
             json.WriteNumber("score", row.Score);
             json.WriteNumber("probability_of_best", row.ProbabilityOfBest);
             json.WriteBoolean("separated_from_best", row.Separated);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteString("rank", file);
     }
 }

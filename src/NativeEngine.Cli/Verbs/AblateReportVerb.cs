@@ -44,9 +44,7 @@ internal sealed class AblateReportVerb : Verb
             json =>
             {
                 json.WriteNumber("schema", 1);
-                json.WriteStartArray("files");
-                files.ForEach(f => json.WriteStringValue(Path.Combine(study.Output, f.Name)));
-                json.WriteEndArray();
+                json.Strings("files", files.Select(f => Path.Combine(study.Output, f.Name)));
             });
         return 0;
     }

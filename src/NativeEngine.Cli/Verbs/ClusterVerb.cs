@@ -158,9 +158,7 @@ internal sealed class ClusterVerb : Verb
                 json.WriteNumber("inertia", k.Inertia);
                 json.WriteNumber("explained", k.Explained);
                 json.WriteNumber("iterations", k.Iterations);
-                json.WriteStartArray("sizes");
-                Array.ForEach(sizes, json.WriteNumberValue);
-                json.WriteEndArray();
+                json.Numbers("sizes", sizes);
                 json.WriteStartArray("examples");
                 foreach (var texts in found.Examples)
                 {
@@ -176,12 +174,7 @@ internal sealed class ClusterVerb : Verb
                 {
                     json.WriteStartObject("drift");
                     json.WriteString("data", found.Other);
-                    json.WriteStartArray("sizes");
-                    foreach (int size in drift.B)
-                    {
-                        json.WriteNumberValue(size);
-                    }
-                    json.WriteEndArray();
+                    json.Numbers("sizes", drift.B);
                     json.WriteNumber("distance", drift.Distance);
                     json.WriteNumber("likelihood", drift.Likelihood);
                     json.WriteEndObject();

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using NativeEngine.Data;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -55,19 +56,13 @@ internal sealed class DataInspectVerb : Verb
         json.WriteNumber("duplicates", found.Duplicates);
         WriteLengths(json, found.Lengths);
         json.WriteNumber("bad_lines", found.BadLineCount);
-        json.WriteStartArray("bad_line_reasons");
-        foreach (var bad in found.BadLines)
+        json.Objects("bad_line_reasons", found.BadLines, bad =>
         {
-            json.WriteStartObject();
             json.WriteNumber("line", bad.Line);
             json.WriteString("reason", bad.Reason);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("sources");
-        foreach (var source in found.Sources)
+        });
+        json.Objects("sources", found.Sources, source =>
         {
-            json.WriteStartObject();
             json.WriteString("source", source.Name);
             json.WriteNumber("examples", source.Examples);
             json.WriteNumber("share", source.Share);
@@ -76,9 +71,7 @@ internal sealed class DataInspectVerb : Verb
             json.WriteNumber("duplicates", source.Duplicates);
             json.WriteBoolean("small", source.Small);
             WriteLengths(json, source.Lengths);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
     }
 
     private static void WriteTokens(Utf8JsonWriter json, long? tokens)

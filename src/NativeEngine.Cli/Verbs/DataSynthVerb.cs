@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NativeEngine.Data;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli.Verbs;
 
@@ -55,15 +56,11 @@ internal sealed class DataSynthVerb : Verb
                 json.WriteNumber("valid_examples", validCount);
                 json.WriteString("output", train);
                 json.WriteString("valid", valid);
-                json.WriteStartArray("sources");
-                for (int s = 0; s < sizes.Length; s++)
+                json.Objects("sources", Enumerable.Range(0, sizes.Length), s =>
                 {
-                    json.WriteStartObject();
                     json.WriteString("source", MixtureSynthesizer.Sources[s].Name);
                     json.WriteNumber("examples", sizes[s]);
-                    json.WriteEndObject();
-                }
-                json.WriteEndArray();
+                });
             });
         return 0;
     }

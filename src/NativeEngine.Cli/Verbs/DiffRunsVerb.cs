@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json;
+using NativeEngine.Formats;
 using NativeEngine.Training;
 
 namespace NativeEngine.Cli.Verbs;
@@ -75,19 +76,11 @@ internal sealed class DiffRunsVerb : Verb
         json.WriteStartObject("options");
         foreach (var (name, x, y) in found.Options)
         {
-            json.WriteStartArray(name);
-            json.WriteStringValue(x);
-            json.WriteStringValue(y);
-            json.WriteEndArray();
+            json.Strings(name, [x, y]);
         }
         json.WriteEndObject();
         json.WriteNumber("steps_compared", found.Steps);
-        json.WriteStartArray("checkpoints_compared");
-        foreach (long step in found.Checkpoints)
-        {
-            json.WriteNumberValue(step);
-        }
-        json.WriteEndArray();
+        json.Numbers("checkpoints_compared", found.Checkpoints);
     }
 
     private static void Write(Utf8JsonWriter json, string name, RunDifference? difference)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Formats;
 using NativeEngine.Model;
 
 namespace NativeEngine.Cli.Verbs;
@@ -63,9 +64,7 @@ internal sealed class GenerateVerb : Verb
             json.WriteNumber("schema", 1);
             json.WriteString("prompt", prompt);
             json.WriteString("text", whole);
-            json.WriteStartArray("tokens");
-            all.ForEach(json.WriteNumberValue);
-            json.WriteEndArray();
+            json.Numbers("tokens", all);
             json.WriteNumber("prompt_tokens", ids.Length);
         });
         return 0;

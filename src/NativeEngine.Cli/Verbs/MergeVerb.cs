@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
+using NativeEngine.Formats;
 using NativeEngine.Merging;
 using NativeEngine.Reporting;
 
@@ -146,7 +147,7 @@ internal sealed class MergeVerb : Verb
             json.WriteBoolean(stopped, true);
         }
         json.WriteString("method", report.Method);
-        Strings(json, "models", report.Models);
+        json.Strings("models", report.Models);
         json.WriteNumber("tensors", report.Tensors);
         json.WriteNumber("parameters", report.Parameters);
         json.WriteNumber("bytes_read", report.BytesRead);
@@ -158,31 +159,17 @@ internal sealed class MergeVerb : Verb
             json.WriteNumber("seconds", report.TotalTime.TotalSeconds);
             json.WriteNumber("input_gigabytes_per_second", Rate(report));
         }
-        json.WriteStartArray("vocabulary");
-        foreach (var row in report.Vocabulary)
+        json.Objects("vocabulary", report.Vocabulary, row =>
         {
-            json.WriteStartObject();
             json.WriteString("model", row.Model);
             json.WriteNumber("tokens", row.Tokens);
             json.WriteNumber("same_id", row.SameId);
             json.WriteNumber("moved", row.Moved);
             json.WriteNumber("filled", row.Filled);
             json.WriteNumber("dropped", row.Dropped);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        Strings(json, "warnings", report.Warnings);
+        });
+        json.Strings("warnings", report.Warnings);
         json.WriteString("output", output);
-    }
-
-    private static void Strings(Utf8JsonWriter json, string name, IReadOnlyList<string> values)
-    {
-        json.WriteStartArray(name);
-        foreach (string value in values)
-        {
-            json.WriteStringValue(value);
-        }
-        json.WriteEndArray();
     }
 
     private static double Rate(MergeReport report) => report.BytesRead / 1e9 / Math.Max(report.MergeTime.TotalSeconds, 1e-9);

@@ -166,9 +166,7 @@ internal sealed class QuickstartVerb : Verb
                 json.WriteNumber("schema", 1);
                 json.WriteString("output", folder);
                 json.WriteString("report", page);
-                json.WriteStartArray("next");
-                Array.ForEach(next, json.WriteStringValue);
-                json.WriteEndArray();
+                json.Strings("next", next);
             });
     }
 }

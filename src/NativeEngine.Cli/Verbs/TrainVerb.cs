@@ -143,9 +143,7 @@ internal sealed class TrainVerb : Verb
     private TrainableModel OpenModel(VerbContext context, Devices.Device device)
     {
         int rank = context.Need(_loraRank);
-        var lora = rank == 0 ? null : new LoraOptions(
-            rank, context.Get(_loraAlpha) ?? 2 * rank,
-            [.. context.Need(_loraTargets).Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(t => t.EndsWith("_proj", StringComparison.Ordinal) ? t : t + "_proj")]);
+        var lora = rank == 0 ? null : new LoraOptions(rank, context.Get(_loraAlpha) ?? 2 * rank, LoraOptions.Projections(context.Need(_loraTargets)));
         return TrainableModel.Open(context.Need(_model), () => DataInput.LoadTokenizer(context.Need(_tokenizer)), lora, context.Seed, device, context.Cancellation);
     }
 

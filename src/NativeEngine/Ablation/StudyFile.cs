@@ -147,8 +147,8 @@ public sealed class StudyFile
         LoraOptions? lora = null;
         if (m.TryGetValue("lora_rank", out var rank) && rank.Whole(0, 4096) is > 0 and var r)
         {
-            var targets = (m.GetValueOrDefault("lora_targets")?.Texts() ?? ["q", "k", "v", "o"]).Select(t => t.EndsWith("_proj", StringComparison.Ordinal) ? t : t + "_proj");
-            lora = new LoraOptions((int)r, (float)(m.GetValueOrDefault("lora_alpha")?.Number(0) ?? 2.0 * r), [.. targets]);
+            var targets = LoraOptions.Projections(m.GetValueOrDefault("lora_targets")?.Texts() ?? ["q", "k", "v", "o"]);
+            lora = new LoraOptions((int)r, (float)(m.GetValueOrDefault("lora_alpha")?.Number(0) ?? 2.0 * r), targets);
         }
         double pull = m.GetValueOrDefault("pull")?.Number(0) ?? 0;
         if (pull > 0 && lora is not null)

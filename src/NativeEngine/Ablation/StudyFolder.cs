@@ -49,10 +49,8 @@ public static class StudyFolder
         json.WriteString("seed_key", jobs.Seed.Hash);
         json.WriteNumber("parameters", plan.Config.ParameterCount);
         json.WriteNumber("sequence_length", plan.Study.Units.Length);
-        json.WriteStartArray("units");
-        foreach (var unit in plan.Units)
+        json.Objects("units", plan.Units, unit =>
         {
-            json.WriteStartObject();
             json.WriteString("unit", unit.Name);
             json.WriteString("source", unit.Source);
             json.WriteNumber("documents", unit.Documents);
@@ -67,13 +65,9 @@ public static class StudyFolder
                 json.WriteStringValue(jobs.Unit(unit.Index, s).Hash);
             }
             json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("sources");
-        foreach (var source in plan.Sources)
+        });
+        json.Objects("sources", plan.Sources, source =>
         {
-            json.WriteStartObject();
             json.WriteString("source", source.Name);
             json.WriteNumber("documents", source.Documents);
             json.WriteNumber("held_out", source.HeldOut);
@@ -85,9 +79,7 @@ public static class StudyFolder
             json.WriteNumber("evaluation_documents", source.EvaluationDocuments);
             json.WriteNumber("evaluation_tokens", source.EvaluationTokens);
             json.WriteString("note", source.Note);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteString("evaluation_sha256", ContentHash.Of(plan.Evaluation));
     });
 }

@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Json;
 using NativeEngine.Devices;
 using NativeEngine.Formats;
 
@@ -21,10 +19,8 @@ public static class AdapterFolder
         SafetensorsWriter.Write(
             Path.Combine(folder, WeightsName), specs,
             (spec, sink) => ModelFolder.Write(parameters, parameters.Layout.Find(spec.Name[Prefix.Length..])!, sink), cancellation: cancellation);
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        AtomicFile.WriteAllBytes(Path.Combine(folder, ConfigName), JsonWriting.Document(json =>
         {
-            json.WriteStartObject();
             json.WriteString("peft_type", "LORA");
             json.WriteString("task_type", "CAUSAL_LM");
             json.WriteString("base_model_name_or_path", baseModel);
@@ -36,15 +32,8 @@ public static class AdapterFolder
             json.WriteBoolean("use_rslora", false);
             json.WriteBoolean("use_dora", false);
             json.WriteBoolean("inference_mode", true);
-            json.WriteStartArray("target_modules");
-            foreach (string target in adapter.Targets)
-            {
-                json.WriteStringValue(target);
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        AtomicFile.WriteAllText(Path.Combine(folder, ConfigName), Encoding.UTF8.GetString(stream.ToArray()) + "\n");
+            json.Strings("target_modules", adapter.Targets);
+        }));
     }
 
     /// <summary>

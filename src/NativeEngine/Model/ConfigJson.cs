@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using NativeEngine.Formats;
 
@@ -67,13 +66,9 @@ public static class ConfigJson
     /// <summary>Writes config.json.</summary>
     public static void Write(string folder, LlamaConfig config, DType type)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
+        AtomicFile.WriteAllBytes(Path.Combine(folder, FileName), JsonWriting.Document(json =>
         {
-            json.WriteStartObject();
-            json.WriteStartArray("architectures");
-            json.WriteStringValue("LlamaForCausalLM");
-            json.WriteEndArray();
+            json.Strings("architectures", ["LlamaForCausalLM"]);
             json.WriteString("model_type", "llama");
             json.WriteNumber("hidden_size", config.HiddenSize);
             json.WriteNumber("intermediate_size", config.IntermediateSize);
@@ -96,9 +91,7 @@ public static class ConfigJson
             WriteToken(json, "eos_token_id", config.EosTokenId);
             json.WriteString("torch_dtype", type == DType.BF16 ? "bfloat16" : "float32");
             json.WriteBoolean("use_cache", true);
-            json.WriteEndObject();
-        }
-        AtomicFile.WriteAllText(Path.Combine(folder, FileName), Encoding.UTF8.GetString(stream.ToArray()) + "\n");
+        }));
     }
 
     private static double RopeTheta(StrictJson json)

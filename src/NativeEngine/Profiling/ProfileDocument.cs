@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NativeEngine.Devices;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Profiling;
 
@@ -9,40 +10,19 @@ public static class ProfileDocument
     /// <summary>Writes the members into an open object.</summary>
     public static void Write(Utf8JsonWriter json, KernelProfile profile)
     {
-        json.WriteStartArray("roofs");
-        WriteRoofs(json, profile.Roofs);
-        if (profile.SingleThread is { } single)
+        json.Objects("roofs", profile.SingleThread is { } single ? [profile.Roofs, single] : new[] { profile.Roofs }, roofs => WriteRoofs(json, roofs));
+        json.Objects("rows", profile.Measurements, m => WriteRow(json, m, profile.Roofs));
+        json.Objects("skipped", profile.Skipped, skipped =>
         {
-            WriteRoofs(json, single);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("rows");
-        foreach (var m in profile.Measurements)
-        {
-            WriteRow(json, m, profile.Roofs);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("skipped");
-        foreach (var skipped in profile.Skipped)
-        {
-            json.WriteStartObject();
             json.WriteString("kernel", skipped.Row.Name);
             json.WriteString("size", skipped.Size.ToString());
             json.WriteString("reason", skipped.Reason);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("above_roof");
-        foreach (var m in profile.AboveRoof)
-        {
-            WriteRow(json, m, profile.Roofs);
-        }
-        json.WriteEndArray();
+        });
+        json.Objects("above_roof", profile.AboveRoof, m => WriteRow(json, m, profile.Roofs));
     }
 
     private static void WriteRoofs(Utf8JsonWriter json, MachineRoofs roofs)
     {
-        json.WriteStartObject();
         json.WriteString("device", roofs.Device ?? "cpu");
         json.WriteNumber("threads", roofs.Threads);
         json.WriteString("simd", roofs.Width);
@@ -50,33 +30,23 @@ public static class ProfileDocument
         json.WriteNumber("fma_flops_per_second", Math.Round(roofs.FusedMultiplyAdd));
         json.WriteNumber("min_add_terms_per_second", Math.Round(roofs.MinimumAddTerms));
         json.WriteNumber("sub_fma_flops_per_second", Math.Round(roofs.SubtractMultiplyAdd));
-        json.WriteStartArray("levels");
-        foreach (var (name, bytesPerSecond) in roofs.Levels())
+        json.Objects("levels", roofs.Levels(), level =>
         {
-            json.WriteStartObject();
-            json.WriteString("name", name);
-            json.WriteNumber("bytes_per_second", Math.Round(bytesPerSecond));
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("bandwidths");
-        foreach (var point in roofs.Bandwidths)
+            json.WriteString("name", level.Name);
+            json.WriteNumber("bytes_per_second", Math.Round(level.BytesPerSecond));
+        });
+        json.Objects("bandwidths", roofs.Bandwidths, point =>
         {
-            json.WriteStartObject();
             json.WriteNumber("footprint_bytes", point.Footprint);
             json.WriteNumber("read", Math.Round(point.Read));
             json.WriteNumber("write", Math.Round(point.Write));
             json.WriteNumber("copy", Math.Round(point.Copy));
             json.WriteNumber("update", Math.Round(point.Update));
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteEndObject();
+        });
     }
 
     private static void WriteRow(Utf8JsonWriter json, KernelMeasurement m, MachineRoofs roofs)
     {
-        json.WriteStartObject();
         json.WriteString("kernel", m.Row.Name);
         json.WriteStartObject("size");
         foreach (var (name, value) in m.Size.Dimensions)
@@ -97,6 +67,5 @@ public static class ProfileDocument
         }
         json.WriteString("bound", m.Bound(roofs));
         json.WriteNumber("share", m.Share(roofs));
-        json.WriteEndObject();
     }
 }

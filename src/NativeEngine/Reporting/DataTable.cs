@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Reporting;
 
@@ -92,23 +93,14 @@ public sealed class DataTable
         json.WriteStartObject("columns");
         foreach (var column in Columns)
         {
-            json.WriteStartArray(column.Name);
-            for (int row = 0; row < Rows; row++)
+            if (column.Numbers is null)
             {
-                if (column.Numbers is null)
-                {
-                    json.WriteStringValue(column.Words![row]);
-                }
-                else if (double.IsFinite(column.Numbers[row]))
-                {
-                    json.WriteNumberValue(column.Numbers[row]);
-                }
-                else
-                {
-                    json.WriteNullValue();
-                }
+                json.Strings(column.Name, column.Words!);
             }
-            json.WriteEndArray();
+            else
+            {
+                json.Numbers(column.Name, column.Numbers);
+            }
         }
         json.WriteEndObject();
         json.WriteEndObject();

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Reporting;
 
@@ -71,10 +72,8 @@ public sealed record Report
             }
         }
         json.WriteEndObject();
-        json.WriteStartArray("sections");
-        foreach (var section in Sections)
+        json.Objects("sections", Sections, section =>
         {
-            json.WriteStartObject();
             json.WriteString("question", section.Question);
             json.WriteString("answer", section.Answer);
             json.WriteStartArray("data");
@@ -83,27 +82,10 @@ public sealed record Report
                 table.Write(json);
             }
             json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartObject("origin");
-        foreach (var (label, text) in Origin)
-        {
-            json.WriteString(label, text);
-        }
-        json.WriteEndObject();
+        });
+        json.Strings("origin", Origin);
     }
 
     /// <summary>The report's JSON document.</summary>
-    public string ToJson()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = false }))
-        {
-            json.WriteStartObject();
-            Write(json);
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
+    public string ToJson() => Encoding.UTF8.GetString(JsonWriting.Document(Write, indented: false));
 }

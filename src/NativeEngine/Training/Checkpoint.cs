@@ -37,7 +37,7 @@ public static class Checkpoint
                     NpyWriter.WriteInt64(Path.Combine(temporary, SourcesName), [trainer.Data.Count], Enumerable.Range(0, trainer.Data.Count).Select(i => (long)trainer.Data.SourceOf(i)).ToArray());
                 }
                 var state = new CheckpointState(trainer.StepsDone, trainer.Optimizer.Steps, trainer.Position, options);
-                AtomicFile.WriteAllText(Path.Combine(temporary, StateName), state.ToJson());
+                AtomicFile.WriteAllBytes(Path.Combine(temporary, StateName), state.ToJson());
             },
             replace: true);
         return folder;

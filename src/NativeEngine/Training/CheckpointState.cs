@@ -1,5 +1,3 @@
-using System.Text;
-using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 
@@ -24,25 +22,13 @@ internal sealed record CheckpointState(long Step, long OptimizerSteps, SamplerPo
     }
 
     /// <summary>The document.</summary>
-    public string ToJson()
+    public byte[] ToJson() => JsonWriting.Document(json =>
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true }))
-        {
-            json.WriteStartObject();
-            json.WriteNumber("schema", Schema);
-            json.WriteNumber("step", Step);
-            json.WriteNumber("optimizer_steps", OptimizerSteps);
-            json.WriteNumber("epoch", Position.Epoch);
-            json.WriteNumber("offset", Position.Offset);
-            json.WriteStartObject("options");
-            foreach (var (name, value) in Options.OrderBy(o => o.Key, StringComparer.Ordinal))
-            {
-                json.WriteString(name, value);
-            }
-            json.WriteEndObject();
-            json.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(stream.ToArray()) + "\n";
-    }
+        json.WriteNumber("schema", Schema);
+        json.WriteNumber("step", Step);
+        json.WriteNumber("optimizer_steps", OptimizerSteps);
+        json.WriteNumber("epoch", Position.Epoch);
+        json.WriteNumber("offset", Position.Offset);
+        json.Strings("options", Options.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => (o.Key, o.Value)));
+    });
 }

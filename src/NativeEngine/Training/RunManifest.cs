@@ -4,7 +4,6 @@ using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using NativeEngine.Devices;
 using NativeEngine.Formats;
@@ -48,10 +47,8 @@ public sealed class RunManifest
     /// </summary>
     public void Write(IEnumerable<string>? outputs = null, Action<Utf8JsonWriter>? result = null)
     {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        AtomicFile.WriteAllBytes(_path, JsonWriting.Document(json =>
         {
-            json.WriteStartObject();
             json.WriteNumber("schema", 1);
             json.WriteString("program", "nengine");
             json.WriteString("version", typeof(RunManifest).Assembly.GetName().Version?.ToString(3));
@@ -69,19 +66,14 @@ public sealed class RunManifest
             {
                 json.WriteString("working_folder", workingFolder);
             }
-            json.WriteStartArray("command");
-            foreach (string word in _command)
-            {
-                json.WriteStringValue(word);
-            }
-            json.WriteEndArray();
-            Members(json, "options", _options.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => (o.Key, o.Value)));
-            Members(json, "environment", Variables());
-            Members(json, "inputs", _inputs);
+            json.Strings("command", _command);
+            json.Strings("options", _options.OrderBy(o => o.Key, StringComparer.Ordinal).Select(o => (o.Key, o.Value)));
+            json.Strings("environment", Variables());
+            json.Strings("inputs", _inputs);
             if (outputs is not null)
             {
                 string folder = Path.GetDirectoryName(Path.GetFullPath(_path))!;
-                Members(json, "outputs", outputs.Where(name => File.Exists(Path.Combine(folder, name))).Select(name => (name, Hash(Path.Combine(folder, name)))));
+                json.Strings("outputs", outputs.Where(name => File.Exists(Path.Combine(folder, name))).Select(name => (name, Hash(Path.Combine(folder, name)))));
             }
             if (result is not null)
             {
@@ -89,19 +81,7 @@ public sealed class RunManifest
                 result(json);
                 json.WriteEndObject();
             }
-            json.WriteEndObject();
-        }
-        AtomicFile.WriteAllText(_path, Encoding.UTF8.GetString(stream.ToArray()) + "\n");
-    }
-
-    private static void Members(Utf8JsonWriter json, string name, IEnumerable<(string Name, string Value)> members)
-    {
-        json.WriteStartObject(name);
-        foreach (var (member, value) in members)
-        {
-            json.WriteString(member, value);
-        }
-        json.WriteEndObject();
+        }));
     }
 
     private static IEnumerable<(string, string)> Variables() =>

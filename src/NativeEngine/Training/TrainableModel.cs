@@ -9,7 +9,14 @@ namespace NativeEngine.Training;
 /// <param name="Rank">Rank r.</param>
 /// <param name="Alpha">Numerator of the scale alpha / r.</param>
 /// <param name="Targets">Adapted projections.</param>
-public sealed record LoraOptions(int Rank, float Alpha, IReadOnlyList<string> Targets);
+public sealed record LoraOptions(int Rank, float Alpha, IReadOnlyList<string> Targets)
+{
+    /// <summary>Targets from their names: "q" is q_proj.</summary>
+    public static IReadOnlyList<string> Projections(IEnumerable<string> names) => [.. names.Select(n => n.EndsWith("_proj", StringComparison.Ordinal) ? n : n + "_proj")];
+
+    /// <summary>Targets from a list with commas: "q,v".</summary>
+    public static IReadOnlyList<string> Projections(string list) => Projections(list.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+}
 
 /// <summary>A model with gradients (its own, or an adapter's) and its tokenizer; owns them all.</summary>
 public sealed class TrainableModel : IDisposable

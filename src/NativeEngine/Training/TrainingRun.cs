@@ -209,19 +209,15 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
         json.WriteNumber("seconds", Math.Round(step.Seconds, 6));
         if (step.Faults.Count > 0)
         {
-            json.WriteStartArray("not_finite");
-            foreach (var fault in step.Faults)
+            json.Objects("not_finite", step.Faults, fault =>
             {
-                json.WriteStartObject();
                 json.WriteString("what", fault.What);
                 json.WriteString("done", fault.Done);
                 if (fault.Example >= 0)
                 {
                     json.WriteNumber("example", fault.Example);
                 }
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
+            });
         }
         json.WriteStartObject("trained");
         for (int s = 0; s < step.TrainedBySource.Length; s++)

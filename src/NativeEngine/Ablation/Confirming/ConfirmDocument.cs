@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Ablation.Confirming;
 
@@ -15,71 +16,44 @@ public static class ConfirmDocument
         {
             json.WriteString("identity", result.Identity);
             json.WriteNumber("confidence", result.Confidence);
-            json.WriteStartArray("domains");
-            foreach (string domain in result.Domains)
+            json.Strings("domains", result.Domains);
+            json.Objects("mixtures", result.Mixtures, mixture =>
             {
-                json.WriteStringValue(domain);
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("mixtures");
-            foreach (var mixture in result.Mixtures)
-            {
-                json.WriteStartObject();
                 json.Weights(mixture.Mixture, result.Units);
                 json.WriteString("key", mixture.Key);
                 json.Number("true_score", mixture.TrueScore);
                 json.Numbers("true_losses", mixture.TrueLosses);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("stand_ins");
-            foreach (var standIn in result.StandIns)
+            });
+            json.Objects("stand_ins", result.StandIns, standIn =>
             {
-                json.WriteStartObject();
                 json.WriteString("stand_in", standIn.Name);
                 json.WriteBoolean("baseline", standIn.IsBaseline);
                 json.Number("mean_pearson", standIn.MeanPearson);
                 json.Number("mean_spearman", standIn.MeanSpearman);
-                json.WriteStartArray("agreement");
-                foreach (var agreement in standIn.Domains.Append(standIn.Score))
-                {
-                    Agreement(json, agreement, result.Confidence);
-                }
-                json.WriteEndArray();
+                json.Objects("agreement", standIn.Domains.Append(standIn.Score), a => Agreement(json, a, result.Confidence));
                 json.WriteStartArray("losses");
                 foreach (double[] losses in standIn.Losses)
                 {
-                    json.WriteStartArray();
-                    foreach (double loss in losses)
-                    {
-                        json.WriteNumberValue(loss);
-                    }
-                    json.WriteEndArray();
+                    json.Values(losses);
                 }
                 json.WriteEndArray();
                 json.Numbers("scores", standIn.Scores);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
+            });
             Alarm(json, result);
-            json.WriteStartArray("predictions");
-            foreach (var (mixture, score, predicted, interval, conformal) in result.Predictions)
+            json.Objects("predictions", result.Predictions, row =>
             {
-                json.WriteStartObject();
+                var (mixture, score, predicted, interval, conformal) = row;
                 json.Weights(mixture, result.Units);
                 json.Number("score", score);
                 json.Number("predicted_true_score", predicted);
                 json.Interval("prediction_interval", interval);
                 json.Interval("conformal_interval", conformal);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
+            });
         });
     }
 
     private static void Agreement(Utf8JsonWriter json, Agreement a, double confidence)
     {
-        json.WriteStartObject();
         json.WriteString("domain", a.Domain);
         json.Number("pearson", a.Correlation.Pearson);
         json.Interval("pearson_interval", a.Correlation.PearsonInterval(confidence));
@@ -97,7 +71,6 @@ public static class ConfirmDocument
         json.Number("left_out_error", a.Line.LeftOutError);
         json.Number("prediction_coverage", a.Coverage);
         json.Number("conformal_coverage", a.ConformalCoverage);
-        json.WriteEndObject();
     }
 
     private static void Alarm(Utf8JsonWriter json, ConfirmResult result)
@@ -107,17 +80,13 @@ public static class ConfirmDocument
         json.WriteNumber("patterns_tested", result.Alarm.Tested);
         json.Number("worst_miss", result.Alarm.WorstMiss);
         json.WriteString("worst_mixture", result.Alarm.WorstMixture < 0 ? null : result.Mixtures[result.Alarm.WorstMixture].Mixture.Describe(result.Units));
-        json.WriteStartArray("pairs");
-        foreach (var pair in result.Alarm.Pairs)
+        json.Objects("pairs", result.Alarm.Pairs, pair =>
         {
-            json.WriteStartObject();
             json.WriteString("first", result.Units[pair.First]);
             json.WriteString("second", result.Units[pair.Second]);
             json.Number("effect", pair.Effect);
             json.Number("p_value", pair.PValue);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 }

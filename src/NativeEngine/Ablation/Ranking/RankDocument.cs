@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NativeEngine.Ablation.Mixtures;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Ablation.Ranking;
 
@@ -30,22 +31,14 @@ public static class RankDocument
             json.WriteNumber("candidate_budgets", result.CandidateBudgets);
             Screen(json, result);
             Rounds(json, result);
-            json.WriteStartArray("mixtures");
-            foreach (var row in result.Rows)
+            json.Objects("mixtures", result.Rows, row => Row(json, row, result));
+            json.Objects("left_the_race", result.Others, row =>
             {
-                Row(json, row, result);
-            }
-            json.WriteEndArray();
-            json.WriteStartArray("left_the_race");
-            foreach (var (mixture, score, rounds) in result.Others)
-            {
-                json.WriteStartObject();
+                var (mixture, score, rounds) = row;
                 json.Weights(mixture, result.Units);
                 json.Number("score", score);
                 json.WriteNumber("rounds", rounds);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
+            });
             Searches(json, result);
             Worth(json, result);
             Safety(json, result);
@@ -62,40 +55,27 @@ public static class RankDocument
 
     private static void Units(Utf8JsonWriter json, RankResult result)
     {
-        json.WriteStartArray("units");
-        for (int u = 0; u < result.Units.Count; u++)
+        json.Objects("units", Enumerable.Range(0, result.Units.Count), u =>
         {
-            json.WriteStartObject();
             json.WriteString("unit", result.Units[u]);
             json.WriteString("key", result.UnitKeys[u]);
             if (result.Moved.Count > 0)
             {
                 json.WriteNumber("aligned_parts", result.Moved[u]);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
     }
 
     private static void Domains(Utf8JsonWriter json, RankResult result)
     {
-        json.WriteStartArray("domains");
-        for (int d = 0; d < result.Table.Domains.Count; d++)
+        json.Objects("domains", Enumerable.Range(0, result.Table.Domains.Count), d =>
         {
-            json.WriteStartObject();
             json.WriteString("domain", result.Table.Domains[d]);
             json.WriteNumber("documents", result.Table.OfDomain(d).Count);
             json.WriteNumber("tokens", result.Table.TokensOf(d));
             json.WriteNumber("seed_loss", result.SeedLosses[d]);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("document_blocks_sha256");
-        foreach (string key in result.BlockKeys)
-        {
-            json.WriteStringValue(key);
-        }
-        json.WriteEndArray();
+        });
+        json.Strings("document_blocks_sha256", result.BlockKeys);
     }
 
     private static void Screen(Utf8JsonWriter json, RankResult result)
@@ -123,22 +103,17 @@ public static class RankDocument
 
     private static void Rounds(Utf8JsonWriter json, RankResult result)
     {
-        json.WriteStartArray("rounds");
-        foreach (var round in result.Rounds)
+        json.Objects("rounds", result.Rounds, round =>
         {
-            json.WriteStartObject();
             json.WriteNumber("entered", round.Entered);
             json.WriteNumber("documents", round.Documents);
             json.WriteNumber("tokens", round.Tokens);
             json.WriteNumber("kept", round.Kept);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
     }
 
     private static void Row(Utf8JsonWriter json, RankedMixture row, RankResult result)
     {
-        json.WriteStartObject();
         json.Weights(row.Mixture, result.Units);
         json.WriteString("origin", row.Origin);
         json.WriteString("key", row.Key);
@@ -168,33 +143,25 @@ public static class RankDocument
             }
             json.WriteEndObject();
         }
-        json.WriteEndObject();
     }
 
     private static void Searches(Utf8JsonWriter json, RankResult result)
     {
         json.WriteNumber("search_tokens", result.SearchTokens);
-        json.WriteStartArray("searches");
-        foreach (var (method, search) in result.Searches)
+        json.Objects("searches", result.Searches, row =>
         {
-            json.WriteStartObject();
+            var (method, search) = row;
             json.WriteString("method", method);
             json.Weights(Mixture.Uniform(result.Units.Count, search.Set), result.Units);
             json.Number("score", search.Value);
             json.WriteNumber("evaluations", search.Evaluations);
-            json.WriteStartArray("trace");
-            foreach (var step in search.Trace)
+            json.Objects("trace", search.Trace, step =>
             {
-                json.WriteStartObject();
                 json.WriteString("set", string.Join('+', step.Set.Select(u => result.Units[u])));
                 json.Number("score", step.Value);
                 json.WriteBoolean("accepted", step.Accepted);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+            });
+        });
         if (result.Descent is { } descent)
         {
             json.WriteStartObject("descent");
@@ -233,19 +200,15 @@ public static class RankDocument
         json.WriteStartObject("worth");
         json.WriteBoolean("exact", worth.Exact);
         json.WriteNumber("sets", worth.Sets);
-        json.WriteStartArray("units");
-        for (int u = 0; u < result.Units.Count; u++)
+        json.Objects("units", Enumerable.Range(0, result.Units.Count), u =>
         {
-            json.WriteStartObject();
             json.WriteString("unit", result.Units[u]);
             foreach (var (name, value) in new[] { ("leave_one_out", worth.LeaveOneOut[u]), ("shapley", worth.Shapley[u]), ("banzhaf", worth.Banzhaf[u]) })
             {
                 json.Number(name, value.Value);
                 json.Interval(name + "_interval", value.Interval);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 
@@ -261,31 +224,17 @@ public static class RankDocument
         json.WriteStartArray("cosines");
         for (int i = 0; i < result.Units.Count; i++)
         {
-            json.WriteStartArray();
-            for (int j = 0; j < result.Units.Count; j++)
-            {
-                json.Value(safety.Cosines[i, j]);
-            }
-            json.WriteEndArray();
+            json.Values(Enumerable.Range(0, result.Units.Count).Select(j => safety.Cosines[i, j]));
         }
         json.WriteEndArray();
-        json.WriteStartArray("tensors");
-        foreach (var tensor in safety.Tensors)
+        json.Objects("tensors", safety.Tensors, tensor =>
         {
-            json.WriteStartObject();
             json.WriteString("tensor", tensor.Name);
             json.Number("sign_conflict", tensor.SignConflict);
             json.Number("mean_cosine", tensor.MeanCosine);
             json.Number("movement", tensor.Movement);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("warnings");
-        foreach (string warning in safety.Warnings(result.Units))
-        {
-            json.WriteStringValue(warning);
-        }
-        json.WriteEndArray();
+        });
+        json.Strings("warnings", safety.Warnings(result.Units));
         json.WriteEndObject();
     }
 }

@@ -126,10 +126,8 @@ public sealed class StudyTables
     {
         json.WriteString("study", Path.GetFileName(_plan.Study.Path));
         json.WriteString("command", command);
-        json.WriteStartArray("trainings");
-        foreach (var training in _trainings)
+        json.Objects("trainings", _trainings, training =>
         {
-            json.WriteStartObject();
             json.WriteString("training", training.Name);
             json.WriteString("key", training.Key);
             if (training.Cost is { } cost)
@@ -139,9 +137,7 @@ public sealed class StudyTables
                 json.WriteNumber("flops", cost.Flops);
                 json.WriteNumber("seconds", cost.Seconds);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WritePropertyName("rank");
         _rank.Element.WriteTo(json);
         if (_confirm is not null)

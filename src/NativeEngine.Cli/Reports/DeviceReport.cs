@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NativeEngine.Devices.Cpu;
 using NativeEngine.Devices.Gpu;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
@@ -52,10 +53,8 @@ internal sealed class DeviceReport
 
     public void WriteJson(Utf8JsonWriter json)
     {
-        json.WriteStartArray("devices");
-        foreach (var row in _rows)
+        json.Objects("devices", _rows, row =>
         {
-            json.WriteStartObject();
             json.WriteString("name", row.Name);
             json.WriteBoolean("available", row.Available);
             json.WriteString("detail", row.Detail);
@@ -69,27 +68,17 @@ internal sealed class DeviceReport
                 json.WriteNumber("seconds", test.Seconds);
                 json.WriteEndObject();
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("libraries");
-        foreach (var backend in _backends)
+        });
+        json.Objects("libraries", _backends, backend =>
         {
-            json.WriteStartObject();
             json.WriteString("name", backend.Name);
             json.WriteString("path", backend.Search.Path);
-            json.WriteStartArray("tried");
-            foreach (var attempt in backend.Search.Tried)
+            json.Objects("tried", backend.Search.Tried, attempt =>
             {
-                json.WriteStartObject();
                 json.WriteString("path", attempt.Path);
                 json.WriteString("outcome", attempt.Outcome);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+            });
+        });
     }
 
     private static Row Cpu(VerbContext context)

@@ -1,6 +1,6 @@
-using NativeEngine.Ablation.Mixtures;
+using NativeEngine.Ablation.Statistics;
 
-namespace NativeEngine.Ablation.Statistics;
+namespace NativeEngine.Ablation.Mixtures;
 
 /// <summary>What resampling documents says about a set of mixtures that were scored on the same documents.</summary>
 public sealed record PairedBootstrap

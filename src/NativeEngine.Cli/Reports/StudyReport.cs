@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Ablation;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
@@ -74,17 +75,13 @@ internal static class StudyReport
             json.WriteNull("remaining_seconds");
         }
         json.WriteNumber("break_even_pairs", cost.BreakEven);
-        json.WriteStartArray("families");
-        foreach (var f in cost.Families)
+        json.Objects("families", cost.Families, f =>
         {
-            json.WriteStartObject();
             json.WriteString("family", f.Name);
             json.WriteNumber("candidates", f.Candidates);
             json.WriteNumber("naive_budgets", f.NaiveBudgets);
             json.WriteNumber("modular_budgets", f.ModularBudgets);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteString("cache", study.Cache.Folder);
         json.WriteString("plan", Path.Combine(study.Output, StudyFolder.PlanName));
     }

@@ -166,36 +166,18 @@ public sealed record SelectionDocument
         json.WriteNumber("n", N);
         json.WriteNumber("dim", Dimension);
         json.WriteNumber("budget", Budget);
-        Numbers(json, "indices", Indices);
-        Numbers(json, "weights", Weights);
-        json.WriteStartArray("gains");
-        foreach (double? gain in Gains)
-        {
-            if (gain is { } value)
-            {
-                json.WriteNumberValue(value);
-            }
-            else
-            {
-                json.WriteNullValue();
-            }
-        }
-        json.WriteEndArray();
+        json.Numbers("indices", Indices);
+        json.Numbers("weights", Weights);
+        json.Numbers("gains", Gains.Select(gain => gain ?? double.NaN));
         json.WriteNumber("objective", Objective);
-        Numbers(json, "kept", Kept);
-        json.WriteStartArray("dropped");
-        foreach (var dropped in Dropped)
+        json.Numbers("kept", Kept);
+        json.Objects("dropped", Dropped, dropped =>
         {
-            json.WriteStartObject();
             json.WriteNumber("index", dropped.Index);
             json.WriteString("reason", dropped.Reason);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("sources");
-        foreach (var source in Sources)
+        });
+        json.Objects("sources", Sources, source =>
         {
-            json.WriteStartObject();
             json.WriteString("source", source.Source);
             json.WriteNumber("size", source.Size);
             json.WriteNumber("budget", source.Budget);
@@ -206,9 +188,7 @@ public sealed record SelectionDocument
             {
                 json.WriteString("algorithm", source.Algorithm);
             }
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteStartObject("certificate");
         json.WriteNumber("upper_bound", Certificate.UpperBound);
         json.WriteNumber("ratio", Certificate.Ratio);
@@ -223,11 +203,11 @@ public sealed record SelectionDocument
         json.WriteEndObject();
         json.WriteString("device", Device);
         json.WriteNumber("peak_bytes", PeakBytes);
-        Numbers(json, "owners", Owners);
-        Numbers(json, "groups", Groups);
+        json.Numbers("owners", Owners);
+        json.Numbers("groups", Groups);
         if (Parts is not null)
         {
-            Numbers(json, "parts", Parts);
+            json.Numbers("parts", Parts);
         }
         WriteChoice(json, Choice);
         if (Screening is { } screening)
@@ -267,18 +247,7 @@ public sealed record SelectionDocument
     }
 
     /// <summary>Writes the document as a file, atomically.</summary>
-    public void Save(string path)
-    {
-        using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            Write(json);
-            json.WriteEndObject();
-        }
-        buffer.WriteByte((byte)'\n');
-        AtomicFile.WriteAllBytes(path, buffer.ToArray());
-    }
+    public void Save(string path) => AtomicFile.WriteAllBytes(path, JsonWriting.Document(Write, indented: false));
 
     /// <summary>Reads a document. Errors: BadInput with the member that is missing or of the wrong kind; whether it is true is not checked.</summary>
     public static SelectionDocument Load(string path) => Parse(StrictJson.Load(path));
@@ -334,14 +303,4 @@ public sealed record SelectionDocument
     private static string NameOf(SelectionAlgorithm algorithm) => algorithm.ToString().ToLowerInvariant();
 
     private static int[] Ints(StrictJson json, string name) => [.. json.Require(name).Items().Select(i => i.AsInt())];
-
-    private static void Numbers(Utf8JsonWriter json, string name, IReadOnlyList<int> values)
-    {
-        json.WriteStartArray(name);
-        foreach (int value in values)
-        {
-            json.WriteNumberValue(value);
-        }
-        json.WriteEndArray();
-    }
 }

@@ -1,8 +1,7 @@
 using System.Text.Json;
-using NativeEngine.Cli.Verbs;
 using NativeEngine.Training;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine.Cli.Verbs;
 
 /// <summary>Two runs trained again up to where they part, each by its own command from its own newest checkpoint before.</summary>
 internal sealed record Replays(long To, ReplayedStretch A, ReplayedStretch B, ReplayVerdict Verdict)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Evaluation;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
@@ -17,16 +18,12 @@ internal static class ChoiceReport
         Mean(json, "macro_accuracy", Proportion.Mean([.. result.Sources.Select(s => s.Plain)]));
         Mean(json, "macro_accuracy_normalized", Proportion.Mean([.. result.Sources.Select(s => s.Normalized)]));
         json.WriteString("engine", engine);
-        json.WriteStartArray("sources");
-        foreach (var source in result.Sources)
+        json.Objects("sources", result.Sources, source =>
         {
-            json.WriteStartObject();
             json.WriteString("source", source.Source);
             json.WriteNumber("questions", source.Plain.Trials);
             Accuracy(json, source);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
     }
 
     public static void WriteText(TextWriter text, ChoiceResult result)
@@ -53,7 +50,7 @@ internal static class ChoiceReport
     {
         One("accuracy", accuracy.Plain);
         One("accuracy_normalized", accuracy.Normalized);
-        EvaluationReport.Number(json, "chance", accuracy.Chance);
+        json.Number("chance", accuracy.Chance);
 
         void One(string name, Proportion proportion)
         {
@@ -64,19 +61,7 @@ internal static class ChoiceReport
 
     private static void Mean(Utf8JsonWriter json, string name, (double Value, double Low, double High) mean)
     {
-        EvaluationReport.Number(json, name, mean.Value);
-        json.WriteStartArray($"{name}_interval");
-        foreach (double end in new[] { mean.Low, mean.High })
-        {
-            if (double.IsFinite(end))
-            {
-                json.WriteNumberValue(end);
-            }
-            else
-            {
-                json.WriteNullValue();
-            }
-        }
-        json.WriteEndArray();
+        json.Number(name, mean.Value);
+        json.Numbers($"{name}_interval", new[] { mean.Low, mean.High });
     }
 }

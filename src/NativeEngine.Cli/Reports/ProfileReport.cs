@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NativeEngine.Devices;
+using NativeEngine.Formats;
 using NativeEngine.Profiling;
 
 namespace NativeEngine.Cli;
@@ -62,19 +63,15 @@ internal static class ProfileReport
         json.WriteStartObject("work");
         json.WriteString("name", work);
         json.WriteNumber("seconds", seconds);
-        json.WriteStartArray("kernels");
-        foreach (var t in totals)
+        json.Objects("kernels", totals, t =>
         {
-            json.WriteStartObject();
             json.WriteString("kernel", t.Name);
             json.WriteNumber("calls", t.Calls);
             json.WriteNumber("seconds", t.Seconds);
             json.WriteNumber("share", t.Seconds / seconds);
             json.WriteNumber("flops_per_second", t.Flops / t.Seconds);
             json.WriteNumber("bytes_per_second", t.Bytes / t.Seconds);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 
@@ -88,15 +85,11 @@ internal static class ProfileReport
         json.WriteString("device", device.Description);
         json.WriteNumber("threads", context.Threads.Count);
         json.WriteNumber("processors", Environment.ProcessorCount);
-        json.WriteStartArray("caches");
-        foreach (var cache in CacheLevel.Read())
+        json.Objects("caches", CacheLevel.Read(), cache =>
         {
-            json.WriteStartObject();
             json.WriteNumber("level", cache.Level);
             json.WriteNumber("bytes", cache.Bytes);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
     }
 

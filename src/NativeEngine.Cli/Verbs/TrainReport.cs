@@ -1,11 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
-using NativeEngine.Cli.Verbs;
 using NativeEngine.Data;
 using NativeEngine.Formats;
 using NativeEngine.Training;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine.Cli.Verbs;
 
 /// <summary>Runs training with everything a person or a script sees of it: progress, run.json, the final document.</summary>
 internal static class TrainReport

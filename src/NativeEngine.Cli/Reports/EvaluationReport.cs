@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using NativeEngine.Evaluation;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
@@ -11,26 +12,22 @@ internal static class EvaluationReport
     {
         json.WriteNumber("schema", 1);
         json.WriteNumber("tokens", result.Total.Tokens);
-        Number(json, "nll", result.Total.MeanLoss);
-        Number(json, "perplexity", result.Total.Perplexity);
-        Number(json, "bits_per_byte", result.Total.BitsPerByte);
-        Number(json, "completion_nll", result.Total.CompletionLoss);
-        Number(json, "macro_nll", result.MacroLoss);
-        Number(json, "macro_completion_nll", result.MacroCompletionLoss);
+        json.Number("nll", result.Total.MeanLoss);
+        json.Number("perplexity", result.Total.Perplexity);
+        json.Number("bits_per_byte", result.Total.BitsPerByte);
+        json.Number("completion_nll", result.Total.CompletionLoss);
+        json.Number("macro_nll", result.MacroLoss);
+        json.Number("macro_completion_nll", result.MacroCompletionLoss);
         json.WriteString("engine", engine);
-        json.WriteStartArray("sources");
-        foreach (var source in result.Sources)
+        json.Objects("sources", result.Sources, source =>
         {
-            json.WriteStartObject();
             json.WriteString("source", source.Source);
             json.WriteNumber("examples", source.Examples);
             json.WriteNumber("tokens", source.Tokens);
-            Number(json, "nll", source.MeanLoss);
-            Number(json, "perplexity", source.Perplexity);
-            Number(json, "completion_nll", source.CompletionLoss);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+            json.Number("nll", source.MeanLoss);
+            json.Number("perplexity", source.Perplexity);
+            json.Number("completion_nll", source.CompletionLoss);
+        });
     }
 
     public static void WriteText(TextWriter text, EvaluationResult result)
@@ -43,18 +40,5 @@ internal static class EvaluationReport
                 $"{source.Source.PadRight(width)}  {source.Examples,8}  {source.Tokens,8}  {source.MeanLoss,7:F4}  {source.Perplexity,10:F3}  {source.BitsPerByte,9:F4}  {source.CompletionLoss,15:F4}"));
         }
         text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean over sources: loss {result.MacroLoss:F4}, completion loss {result.MacroCompletionLoss:F4}"));
-    }
-
-    /// <summary>A number, or null for what has none (the mean of a source without tokens): JSON has no NaN.</summary>
-    public static void Number(Utf8JsonWriter json, string name, double value)
-    {
-        if (double.IsFinite(value))
-        {
-            json.WriteNumber(name, value);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
     }
 }

@@ -1,9 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
-using NativeEngine.Cli.Verbs;
 using NativeEngine.Formats;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine.Cli.Verbs;
 
 /// <summary>
 /// Runs other verbs one after the other inside this process, each as the command line that it says it runs, and keeps each one's JSON result as a file: a step whose

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NativeEngine.Formats;
 using NativeEngine.Native;
 
 namespace NativeEngine.Cli;
@@ -50,12 +51,12 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         json.WriteNumber("count", context.Threads.Count);
         json.WriteString("source", context.Threads.Source);
         json.WriteNumber("processors", Environment.ProcessorCount);
-        Number(json, "cgroup_quota", context.Limits.Processors);
+        json.Number("cgroup_quota", context.Limits.Processors);
         json.WriteEndObject();
         json.WriteStartObject("memory");
         json.WriteNumber("total_bytes", _memory.Total);
-        Number(json, "available_bytes", _memory.Available);
-        Number(json, "cgroup_limit_bytes", context.Limits.MemoryBytes);
+        json.Number("available_bytes", _memory.Available);
+        json.Number("cgroup_limit_bytes", context.Limits.MemoryBytes);
         json.WriteNumber("max_bytes", context.MaxMemory);
         json.WriteEndObject();
         json.WriteStartObject("temporary");
@@ -67,35 +68,14 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         json.WriteBoolean("available", _onnxRuntime.IsFound);
         json.WriteString("path", _onnxRuntime.Path);
         json.WriteString("version", _onnxRuntime.Version);
-        json.WriteStartArray("providers");
-        foreach (string provider in _onnxRuntime.Providers)
+        json.Strings("providers", _onnxRuntime.Providers);
+        json.Objects("tried", _onnxRuntime.Attempts, attempt =>
         {
-            json.WriteStringValue(provider);
-        }
-        json.WriteEndArray();
-        json.WriteStartArray("tried");
-        foreach (var attempt in _onnxRuntime.Attempts)
-        {
-            json.WriteStartObject();
             json.WriteString("path", attempt.Path);
             json.WriteString("outcome", attempt.Outcome);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        });
         json.WriteEndObject();
         json.WriteNumber("seed", context.Seed);
-    }
-
-    private static void Number(Utf8JsonWriter json, string name, double? value)
-    {
-        if (value is { } number)
-        {
-            json.WriteNumber(name, number);
-        }
-        else
-        {
-            json.WriteNull(name);
-        }
     }
 
     private static void Line(TextWriter text, string name, string value) => text.WriteLine($"{name,-14}{value}");
