@@ -1,5 +1,6 @@
 using System.CommandLine;
 using NativeEngine.Devices;
+using NativeEngine.Devices.Cpu;
 using NativeEngine.Devices.Gpu;
 
 namespace NativeEngine.Cli;
@@ -56,6 +57,16 @@ internal sealed class VerbContext
     /// <summary>--device as given.</summary>
     public string DeviceName => Need(_common.Device);
 
+    /// <summary>--simd; null: what NENGINE_SIMD says, else the widest.</summary>
+    public SimdWidth? Width => Need(_common.Simd) switch
+    {
+        "512" => SimdWidth.Bits512,
+        "256" => SimdWidth.Bits256,
+        "128" => SimdWidth.Bits128,
+        "scalar" => SimdWidth.Scalar,
+        _ => null,
+    };
+
     /// <summary>--matmul.</summary>
     public MatMulPrecision Precision => Need(_common.MatMul) == "bf16" ? MatMulPrecision.BFloat16 : MatMulPrecision.Float32;
 
@@ -109,7 +120,7 @@ internal sealed class VerbContext
     /// <summary>The value of a required argument.</summary>
     public T Need<T>(Argument<T> argument)
         where T : notnull => _parse.GetValue(argument)
-            ?? throw new EngineException(ErrorKind.Usage, $"{argument.Name} is needed here");
+            ?? throw new EngineException(ErrorKind.Usage, $"{argument.Name} is needed here", ((Verb)_parse.CommandResult.Command).Example);
 
     /// <summary>--output, where the verb cannot do without.</summary>
     public string NeedOutput() => Output
@@ -128,7 +139,7 @@ internal sealed class VerbContext
     public Device OpenDevice(Func<IKernels, IKernels>? decorate = null)
     {
         Talk.Detail($"threads: {Threads.Count} (from {Threads.Source})");
-        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, new DeviceTalk(Talk.Detail, Talk.Info, Talk.Warn), decorate);
+        return _opened = _device.Open(Threads.Count, Get(_common.MaxMemory), ProcessMemory, new DeviceTalk(Talk.Detail, Talk.Info, Talk.Warn), decorate, Width);
     }
 
     /// <summary>A progress line on stderr; dispose it when the work is done. A total of 0 means unknown.</summary>

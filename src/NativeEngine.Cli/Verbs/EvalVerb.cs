@@ -29,6 +29,8 @@ internal sealed class EvalVerb : Verb
         Add("ONNX Runtime", _onnx.Options);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         string? report = _report.Check(context);

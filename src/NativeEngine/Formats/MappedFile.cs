@@ -71,14 +71,7 @@ internal sealed unsafe class MappedFile : IDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             handle?.Dispose();
-            string why = e switch
-            {
-                FileNotFoundException or DirectoryNotFoundException => "there is no such file",
-                UnauthorizedAccessException when Directory.Exists(path) => "this is a folder, a file is needed",
-                UnauthorizedAccessException => "no permission to read it",
-                _ => $"cannot be read: {e.Message}",
-            };
-            throw FormatErrors.Bad(path, why, inner: e);
+            throw FormatErrors.Unreadable(path, e);
         }
     }
 

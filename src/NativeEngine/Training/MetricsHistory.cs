@@ -141,7 +141,7 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e, "name the --output of nengine train");
         }
     }
 

@@ -51,7 +51,7 @@ public static class MixtureList
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw FormatErrors.Bad(path, $"the list cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e);
         }
     }
 
