@@ -48,7 +48,7 @@ internal static partial class FuzzFormats
         byte[][] seeds = [Encoding.UTF8.GetBytes("{\"text\":\"one\",\"id\":2}\n{\"text\":\"two\",\"id\":\"x\\u00e9\"}\n{\"prompt\":\"a\",\"completion\":\"b\",\"id\":1.5}\n")];
         return new FuzzFormat("jsonl order_by", seeds, new LineFields(seeds, json: true), () => bytes =>
         {
-            foreach (var example in new JsonlReader("mutant", () => new MemoryStream(bytes), new JsonlOptions { KeepLines = true }).Read())
+            foreach (var example in new JsonlReader("mutant", () => new MemoryStream(bytes), new JsonlOptions { OnBadLine = BadLinePolicy.Skip, KeepLines = true }).Read())
             {
                 NativeEngine.Ablation.StudyDocuments.Key(example, "id");
             }
