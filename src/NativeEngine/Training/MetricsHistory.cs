@@ -137,11 +137,11 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
         try
         {
             // Line by line: the text of a long run is several times what is kept of it.
-            return Parse(path, File.ReadLines(path), most);
+            return Parse(path, InputFile.ReadLines(path), most);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e, "name the --output of nengine train");
         }
     }
 
