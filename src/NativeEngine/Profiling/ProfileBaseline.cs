@@ -14,9 +14,12 @@ public sealed class ProfileBaseline
     {
         json.RequireSchema(1);
         Name = json.File;
-        var machine = json.Require("machine");
+        var rows = json.Optional("rows");
+        if (rows is null || json.Optional("machine") is not { } machine)
+        {
+            throw json.Bad("has no times of kernels", "nengine profile --output BASE.json writes a baseline (without --work)");
+        }
         Machine = $"{machine.RequireString("device")}, version {machine.RequireString("version")}";
-        var rows = json.Optional("rows") ?? throw json.Bad("has no times of kernels", "a baseline is written by nengine profile --output BASE.json, without --work");
         foreach (var row in rows.Items())
         {
             string size = string.Join(' ', row.Require("size").Members().Select(m => $"{m.Name}={m.Value.AsLong()}"));
