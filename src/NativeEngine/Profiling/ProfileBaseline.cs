@@ -46,7 +46,7 @@ public sealed class ProfileBaseline
     public double? Ratio(KernelMeasurement m) => m.Seconds / Seconds(m);
 
     /// <summary>Whether it is slower by more than <see cref="Tolerance"/> and more than half the spreads of both measurements together.</summary>
-    public bool IsSlower(KernelMeasurement m) => Ratio(m) > 1 + Math.Max(Tolerance, (m.Spread + _rows[Key(m)].Spread) / 2);
+    public bool IsSlower(KernelMeasurement m) => Ratio(m) is { } ratio && ratio > 1 + Math.Max(Tolerance, (m.Spread + _rows[Key(m)].Spread) / 2);
 
     private static string Key(KernelMeasurement m) => Key(m.Row.Name, m.Size.ToString());
 

@@ -95,7 +95,7 @@ public abstract class Figure
             }
             // Between the parts of a name rather than within one, unless that leaves most of the line empty.
             int joint = name.LastIndexOfAny([' ', '+', ',', ';'], end - 1, end - start);
-            if (joint - start < 0.4 * (end - start))
+            if (joint - start < 0.3 * (end - start))
             {
                 joint = name.LastIndexOfAny([' ', '+', ',', ';', '/', '_', '-', '.', '=', ':'], end - 1, end - start);
             }
