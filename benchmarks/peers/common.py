@@ -61,12 +61,13 @@ def blas():
     return sorted(names)
 
 
-def measure(work, arguments):
-    """Seconds of each run after one that warms up: at least --samples of them and at least --seconds in all.
+def measure(work, arguments, before=lambda: None):
+    """Seconds of each run after one that warms up: at least --samples of them and at least --seconds in all; "before" runs outside of the time.
 
     What takes more than ten times as long has run itself warm when it ends: its first run counts, alone.
     """
     def timed():
+        before()
         begin = time.perf_counter()
         work()
         return time.perf_counter() - begin

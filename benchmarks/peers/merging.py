@@ -59,8 +59,12 @@ def main():
                     total *= numpy.float32(weight)
                     file.write(memoryview(total))
 
-    runs = [(measure(work, arguments), name) for work, name in ((with_torch, "torch"), (with_numpy, "numpy"))]
-    os.remove(output)
+    def remove():
+        if os.path.exists(output):
+            os.remove(output)
+
+    runs = [(measure(work, arguments, before=remove), name) for work, name in ((with_torch, "torch"), (with_numpy, "numpy"))]
+    remove()
     samples, name = min(runs, key=lambda run: sorted(run[0])[len(run[0]) // 2])
     report("merging", samples, faster=name)
 

@@ -39,22 +39,17 @@ string plan = Ablate("plan", "study");
 foreach (string name in steps)
 {
     bool timed = name is "exhaustive" or "race";
-    if (!timed)
-    {
-        Ablate("train", name);
-    }
-    else if (!Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
+    if (timed && !Done("rank", name) && Directory.Exists(Path.Combine(work, name)))
     {
         // Losses that a run which was stopped had found would not be timed again.
         Directory.Delete(Path.Combine(work, name), recursive: true);
     }
-    if (!timed || !Done("rank", name))
+    foreach (string verb in timed ? new[] { "rank" } : ["train", "rank", "confirm"])
     {
-        Ablate("rank", name);
-    }
-    if (!timed)
-    {
-        Ablate("confirm", name);
+        if (!Done(verb, name))
+        {
+            Ablate(verb, name);
+        }
     }
     if (name == "study")
     {
@@ -87,6 +82,7 @@ string Ablate(string verb, string file)
         Environment.Exit(process.ExitCode);
     }
     var said = JsonNode.Parse(answer)!;
+    log.RemoveAll(entry => (string?)entry!["verb"] == verb && (string?)entry["study"] == file);
     log.Add((JsonNode)new JsonObject
     {
         ["verb"] = verb,
@@ -159,29 +155,26 @@ void WriteResults()
     Line($"training steps for all pairs: naive / modular", $"{n * (n - 1):0} / {n:0} unit budgets = {n - 1:0}x");
     Line($"the mixtures truly trained for this table alone", $"{budgets:0} unit budgets");
     Line($"steps, tokens, FLOP of the unit models", $"{(long)cost["steps"]!:N0}, {(long)cost["tokens"]!:N0}, {(double)cost["flops"]!:0.0e+0}");
-    // What a search found bears its name, also when it is one of the candidates.
-    var pairs = Pairs(rank);
     if (rank is not null)
     {
-        Line($"best pair by exhaustive ranking", $"{(string)pairs[0]!["mixture"]!}, score {(double)pairs[0]!["score"]!:0.0000} of {pairs.Count} pairs ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
+        string best = Best(rank)[0];
+        Line($"best by exhaustive ranking", $"{best}, score {Score(rank, best):0.0000} of {(double)rank["candidates"]!:N0} pairs and triples ({Seconds("rank", "exhaustive", "processor_seconds"):0} core-seconds with the searches)");
         foreach (var search in rank["searches"]!.AsArray())
         {
             Line($"found by {(string)search!["method"]!}", $"{(string)search["mixture"]!}, score {(double)search["score"]!:0.0000}, {(int)search["evaluations"]!} mixtures evaluated");
         }
         if (rank["descent"] is { } descent)
         {
-            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit of two units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
+            Line($"found by gradient descent over all weights", $"score {(double)descent["score"]!:0.0000} in {descent["scores"]!.AsArray().Count} steps, no limit on units; weights of at least 5 %: {string.Join(", ", descent["weights"]!.AsObject().Where(w => (double)w.Value! >= 0.05).OrderByDescending(w => (double)w.Value!).Select(w => string.Create(CultureInfo.InvariantCulture, $"{w.Key} {(double)w.Value!:0.00}")))}");
         }
     }
-    if (raced is not null)
+    if (rank is not null && raced is not null)
     {
-        var racedPairs = Pairs(raced);
-        Line($"race of all pairs and triples", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading left out: {(double)raced["candidates"]! / raceWork * 60:N0} a minute of one core");
-        Line($"best mixture of the race", $"{(string)raced["mixtures"]![0]!["mixture"]!}, score {(double)raced["mixtures"]![0]!["score"]!:0.0000}");
-        if (racedPairs.Count > 0 && pairs.Count > 0)
-        {
-            Line($"regret of the race's best pair against the exhaustive one", $"{(double)racedPairs[0]!["score"]! - (double)pairs[0]!["score"]!:0.0000}");
-        }
+        Line($"race of the same", $"{(double)raced["candidates"]!:N0} candidates in {raceSeconds:0} s and {raceWork:0} core-seconds, start and reading included: {(double)raced["candidates"]! / raceSeconds * 60:N0} a minute");
+        string[] best = Best(rank), found = Best(raced);
+        results["race_regret"] = Score(rank, found[0]) - Score(rank, best[0]);
+        results["race_holds_of_16_best"] = best.Intersect(found).Count();
+        Line($"best of the race, regret", $"{found[0]}, {Score(rank, found[0]) - Score(rank, best[0]):0.0000}; its 16 finalists hold {best.Intersect(found).Count()} of the 16 best");
     }
     Line($"this run, from an empty folder", $"{log.Sum(entry => (int)entry!["trained"]!)} models trained, {log.Sum(entry => (double)entry!["seconds"]!) / 60:0} minutes");
     text.AppendLine().AppendLine("Per domain, with intervals, calibration and costs by cache key: report.md. Every loss: confirmed.csv, ranking.csv.");
@@ -220,7 +213,11 @@ static JsonArray Correlations(JsonNode confirm, StringBuilder text)
 
 JsonNode? Read(string name, string file) => Path.Combine(work, name, file) is var path && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) : null;
 
-static List<JsonNode?> Pairs(JsonNode? ranking) => ranking is null ? [] : [.. ranking["mixtures"]!.AsArray().Where(m => m!["weights"]!.AsObject().Count == 2)];
+// The sixteen best candidates; what a search alone found is none.
+static string[] Best(JsonNode ranking) =>
+    [.. ranking["mixtures"]!.AsArray().Where(m => ((string)m!["origin"]!).Contains("candidate")).Take(16).Select(m => (string)m!["mixture"]!)];
+
+static double Score(JsonNode ranking, string mixture) => (double)ranking["mixtures"]!.AsArray().First(m => (string)m!["mixture"]! == mixture)!["score"]!;
 
 string? Option(string name) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : null;
 

@@ -18,7 +18,7 @@ internal static class Application
         var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));
         var result = new ResultWriter(StandardStreams.Output(), line.Contains("--json"));
         using var interrupts = new Interrupts(signal => talk.Line(
-            signal == "Ctrl-C" ? "stopping (Ctrl-C again to stop at once)" : $"stopping: {signal} received"));
+            signal == "Ctrl-C" ? "stopping (Ctrl-C again to stop at once)" : signal[0] == '-' ? $"stopping: {signal} is over" : $"stopping: {signal} received"));
         VerbContext? context = null;
         try
         {
@@ -37,15 +37,22 @@ internal static class Application
             }
             else
             {
+                if (parse.GetValue(common.MaxSeconds) is { } seconds)
+                {
+                    interrupts.StopAfter(seconds);
+                }
+                var verb = (Verb)parse.CommandResult.Command;
+                using var file = verb.OutputIsResult && !parse.GetValue(common.DryRun) && parse.GetValue(common.Output) is { } path ? new ResultFile(path, result) : null;
                 context = new VerbContext(parse, common, result, talk, interrupts);
-                code = ((Verb)parse.CommandResult.Command).Run(context);
+                code = verb.Run(context);
+                file?.Write(talk);
             }
             result.Complete();
             return code;
         }
         catch (Exception error)
         {
-            var failure = Failure.Of(error, interrupts, context?.ResumeHint);
+            var failure = Failure.Of(error, interrupts, context?.ResumeHint).Advised(reader.Parse(args).CommandResult.Command);
             talk.Error(failure.Message, failure.Hint);
             talk.Detail(error.ToString());
             int failed = Report(result, failure);

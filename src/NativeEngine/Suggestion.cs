@@ -5,7 +5,7 @@ public static class Suggestion
 {
     /// <summary>
     /// The word with the fewest edits (insert, delete, replace, swap of neighbours) from <paramref name="typed"/>, the first on a
-    /// tie; null when none is within a third of its length (at least 2 edits). Case does not count.
+    /// tie; null when none is within a third of its length (at least 2 edits, 1 for three letters or less). Case does not count.
     /// </summary>
     public static string? Nearest(string typed, IEnumerable<string> known)
     {
@@ -13,7 +13,7 @@ public static class Suggestion
         int bestDistance = int.MaxValue;
         foreach (string word in known)
         {
-            int most = Math.Max(2, typed.Length / 3);
+            int most = typed.Length <= 3 ? 1 : Math.Max(2, typed.Length / 3);
             // A word of another length is at least that far: what is long is not worth a table.
             if (Math.Abs(typed.Length - word.Length) > most)
             {

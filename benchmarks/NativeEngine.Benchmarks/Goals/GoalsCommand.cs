@@ -80,7 +80,7 @@ internal static class GoalsCommand
         string reason = "";
         for (int round = 0; round < options.Rounds; round++)
         {
-            ours.Add(Sampling.Measure(work.Run, options.Seconds));
+            ours.Add(Sampling.Measure(work, options.Seconds));
             if (row.Peer is not { } other || peer.Missing.Length > 0)
             {
                 continue;

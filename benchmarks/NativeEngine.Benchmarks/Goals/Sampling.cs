@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using NativeEngine.Benchmarks.Works;
 
 namespace NativeEngine.Benchmarks.Goals;
 
@@ -14,7 +15,7 @@ internal static class Sampling
     /// Seconds of each run after one that warms up: at least three and at least the given time in all. What takes very long has run itself
     /// warm when it ends: its first run counts, alone.
     /// </summary>
-    public static double[] Measure(Action work, double seconds)
+    public static double[] Measure(IWork work, double seconds)
     {
         double first = Time(work);
         if (first > LongRun * Math.Max(seconds, 1))
@@ -29,10 +30,11 @@ internal static class Sampling
         return [.. samples];
     }
 
-    private static double Time(Action work)
+    private static double Time(IWork work)
     {
+        work.Prepare();
         long start = Stopwatch.GetTimestamp();
-        work();
+        work.Run();
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 

@@ -3,6 +3,11 @@ namespace NativeEngine.Benchmarks.Works;
 /// <summary>Something that can be run again and again and always does the same work.</summary>
 public interface IWork : IDisposable
 {
+    /// <summary>Before each run, outside of its time: takes away what the run before left.</summary>
+    void Prepare()
+    {
+    }
+
     /// <summary>One run, finished on return.</summary>
     void Run();
 }

@@ -31,7 +31,7 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         }
         if (whole.GetValue(common.Quiet) && whole.GetValue(common.Verbose))
         {
-            throw new EngineException(ErrorKind.Usage, "--quiet and --verbose exclude each other");
+            throw new EngineException(ErrorKind.Usage, "--quiet and --verbose exclude each other", "leave one of them out");
         }
         return whole;
     }
@@ -110,7 +110,8 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
             : new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"{Path(command)} --help");
     }
 
-    private static string Path(Command command)
+    /// <summary>"nengine ablate train".</summary>
+    public static string Path(Command command)
     {
         var names = new List<string>();
         for (Command? at = command; at is not null; at = at.Parents.OfType<Command>().FirstOrDefault())

@@ -14,9 +14,13 @@ internal sealed class CommonOptions
         Opt.Choice("--matmul", "What matrix products multiply. bf16: on the tensor cores of a named CUDA device, faster, and without the CPU's bits.", "float32", "bf16");
     public Option<int?> Threads { get; } =
         Opt.MaybeNumber<int>("--threads", "N", "CPU threads; else SLURM_CPUS_PER_TASK, OMP_NUM_THREADS, the cgroup's quota, all processors.", min: 1, max: 4096);
+    public Option<string> Simd { get; } =
+        Opt.Choice("--simd", "Bits of the CPU's registers; auto: NENGINE_SIMD, else the widest. Results have the same bits.", "auto", "512", "256", "128", "scalar");
     public Option<ulong> Seed { get; } = Opt.Number("--seed", "N", "Seed of every random decision.", DefaultSeed);
     public Option<long?> MaxMemory { get; } = Opt.MaybeSize("--max-memory", "Refuse work that needs more than this, like 8GiB.");
-    public Option<string?> Output { get; } = Opt.MaybeText("--output", "PATH", "Where the result goes.", "-o");
+    public Option<double?> MaxSeconds { get; } =
+        Opt.MaybeNumber<double>("--max-seconds", "S", "Stop after so many seconds as after SIGTERM: what can be continued is saved, exit code 75.", min: 0.001, max: 1e8);
+    public Option<string?> Output { get; } = Opt.MaybeText("--output", "PATH", "Where the result goes: a file or folder, as the verb says; of verbs that only tell something a copy, NAME.json as JSON.", "-o");
     public Option<string?> Config { get; } = Opt.MaybeText("--config", "FILE.yaml", "Options from a file; keys are the long option names.");
     public Option<string[]> Set { get; } = new("--set")
     {
@@ -38,7 +42,7 @@ internal sealed class CommonOptions
 
     public CommonOptions()
     {
-        All = [Device, MatMul, Threads, Seed, MaxMemory, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
+        All = [Device, MatMul, Threads, Simd, Seed, MaxMemory, MaxSeconds, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
         foreach (var option in All)
         {
             option.Recursive = true;

@@ -69,21 +69,22 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
         return new Setting(option, [text[(equals + 1)..]], "--set", int.MaxValue);
     }
 
-    private static string Load(string path)
+    private string Load(string path)
     {
         try
         {
-            return new FileInfo(path).Length <= StrictYaml.MaxFileBytes ? File.ReadAllText(path)
-                : throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} is larger than {ByteSize.Format(StrictYaml.MaxFileBytes)}");
+            return InputFile.ReadAllText(path, StrictYaml.MaxFileBytes);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} cannot be read: {error.Message}", null, error);
+            string why = error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : error.Message.TrimEnd('.');
+            throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} cannot be read: {why}",
+                MissingPath.Hint(path) ?? $"nengine {Name(chain)} --print-config > {path} writes one with every option", error);
         }
     }
 
     private static EngineException Malformed(string path, YamlNode node, string what) =>
-        new(ErrorKind.BadInput, $"{path}:{node.Start.Line}: {what}");
+        new(ErrorKind.BadInput, $"{path}:{node.Start.Line}: {what}", "a line is an option's long name without dashes, a colon and its value: steps: 200");
 
     private void Walk(string path, YamlMappingNode mapping, Command section, int depth, Dictionary<Option, Setting> settings)
     {

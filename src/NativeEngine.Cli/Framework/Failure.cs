@@ -27,6 +27,24 @@ internal sealed record Failure(int Code, string Message, string? Hint)
             "please report it with the output of the same command and --verbose"),
     };
 
+    /// <summary>The same; where the error itself has no advice, with what to type for its kind.</summary>
+    public Failure Advised(System.CommandLine.Command command)
+    {
+        string name = CommandLineReader.Path(command);
+        return Hint is not null ? this : this with
+        {
+            Hint = Code switch
+            {
+                (int)ErrorKind.BadInput when command is Verb verb => $"for example {verb.Example}",
+                (int)ErrorKind.WillNotFit => $"the same command with --dry-run tells what it needs; {name} --help what makes it smaller",
+                (int)ErrorKind.DeviceUnavailable => "nengine doctor",
+                (int)ErrorKind.Numerical => "look at the model and the data: nengine eval --model DIR --data FILE, nengine data inspect FILE",
+                Interrupts.Resumable or Interrupts.Abandoned => "nothing was left to continue from; run the same command again",
+                _ => $"{name} --help",
+            },
+        };
+    }
+
     /// <summary>ENOSPC or EDQUOT, or ERROR_HANDLE_DISK_FULL or ERROR_DISK_FULL on Windows.</summary>
     public static bool IsDiskFull(IOException error)
     {

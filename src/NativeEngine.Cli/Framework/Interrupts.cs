@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace NativeEngine.Cli;
 
 /// <summary>
-/// Signals as cancellation. Ctrl-C, SIGTERM and SIGUSR1 (the warning batch schedulers send before their limit) ask the work to stop;
+/// Signals, and --max-seconds, as cancellation. Ctrl-C, SIGTERM and SIGUSR1 (the warning batch schedulers send before their limit) ask the work to stop;
 /// a second Ctrl-C ends the process at once.
 /// </summary>
 internal sealed class Interrupts : IDisposable
@@ -18,6 +18,7 @@ internal sealed class Interrupts : IDisposable
     private readonly List<PosixSignalRegistration> _registrations = [];
     private readonly Action<string> _announce;
     private string? _received;
+    private Timer? _timer;
 
     public Interrupts(Action<string> announce)
     {
@@ -28,6 +29,13 @@ internal sealed class Interrupts : IDisposable
         {
             Listen((PosixSignal)(OperatingSystem.IsMacOS() ? 30 : 10), "SIGUSR1");
         }
+    }
+
+    /// <summary>Asks the work to stop after so many seconds, as a signal would.</summary>
+    public void StopAfter(double seconds)
+    {
+        string name = FormattableString.Invariant($"--max-seconds {seconds}");
+        _timer = new Timer(_ => Stop(name), null, TimeSpan.FromSeconds(seconds), Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Cancelled by the first signal.</summary>
@@ -41,6 +49,7 @@ internal sealed class Interrupts : IDisposable
 
     public void Dispose()
     {
+        _timer?.Dispose();
         foreach (var registration in _registrations)
         {
             registration.Dispose();
@@ -50,12 +59,25 @@ internal sealed class Interrupts : IDisposable
 
     private void Listen(PosixSignal signal, string name) => _registrations.Add(PosixSignalRegistration.Create(signal, context =>
     {
-        bool first = Interlocked.CompareExchange(ref _received, name, null) is null;
+        bool first = Stop(name);
         context.Cancel = first || signal != PosixSignal.SIGINT;
+    }));
+
+    private bool Stop(string name)
+    {
+        bool first = Interlocked.CompareExchange(ref _received, name, null) is null;
         if (first)
         {
             _announce(name);
-            _source.Cancel();
+            try
+            {
+                _source.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // The work ended at this very moment.
+            }
         }
-    }));
+        return first;
+    }
 }

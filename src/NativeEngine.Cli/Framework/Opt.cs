@@ -69,6 +69,23 @@ internal static class Opt
         Arity = ArgumentArity.ZeroOrOne,
     };
 
+    /// <summary>A switch that may be followed by a word that says the same: --resume and --resume auto. Empty when it was not given (or is "false", as in YAML).</summary>
+    public static Option<string> Switch(string name, string word, string description) => new(name)
+    {
+        Description = description,
+        HelpName = $"[{word}]",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = result =>
+        {
+            string text = result.Tokens is [var token] ? token.Value : word;
+            if (text != word && !bool.TryParse(text, out _))
+            {
+                result.AddError($"{name} takes nothing or {word}, got '{text}'");
+            }
+            return string.Equals(text, "false", StringComparison.OrdinalIgnoreCase) ? "" : word;
+        },
+    };
+
     /// <summary>A size in bytes (<see cref="ByteSize"/>) that may be left out; null then.</summary>
     public static Option<long?> MaybeSize(string name, string description) => new(name)
     {

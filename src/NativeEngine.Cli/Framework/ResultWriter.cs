@@ -32,6 +32,9 @@ internal sealed class ResultWriter
     /// <summary>Whether nothing goes to stdout at all: another process of the same job writes the result.</summary>
     public bool IsSilent { get; set; }
 
+    /// <summary>Another place that gets the same result, in its own form.</summary>
+    public ResultWriter? Copy { get; set; }
+
     /// <summary>Writes the result once: as text, or as the members of the one JSON object.</summary>
     public void Write(Action<TextWriter> text, Action<Utf8JsonWriter> json)
     {
@@ -39,9 +42,10 @@ internal sealed class ResultWriter
         {
             return;
         }
+        Copy?.Write(text, json);
         if (IsJson)
         {
-            WriteJson(json);
+            Keep(json);
         }
         else
         {
@@ -52,10 +56,15 @@ internal sealed class ResultWriter
     /// <summary>The JSON object alone, for verbs whose text went out piece by piece through <see cref="WriteText"/>.</summary>
     public void WriteJson(Action<Utf8JsonWriter> members)
     {
-        if (!IsJson)
+        Copy?.WriteJson(members);
+        if (IsJson)
         {
-            return;
+            Keep(members);
         }
+    }
+
+    private void Keep(Action<Utf8JsonWriter> members)
+    {
         if (_document is not null)
         {
             throw new InvalidOperationException("a verb wrote two JSON documents");
@@ -66,6 +75,7 @@ internal sealed class ResultWriter
     /// <summary>A piece of text that is shown at once (generated text); nothing with --json.</summary>
     public void WriteText(string piece)
     {
+        Copy?.WriteText(piece);
         if (!IsJson)
         {
             _text.Write(piece);
@@ -126,7 +136,7 @@ internal sealed class ResultWriter
         }
         catch (IOException error) when (Failure.IsDiskFull(error))
         {
-            throw new EngineException(ErrorKind.WillNotFit, "the result could not be written to stdout: no space left on the device", inner: error);
+            throw new EngineException(ErrorKind.WillNotFit, "the result could not be written to stdout: no space left on the device", "free some space, or send it elsewhere with > FILE", error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ObjectDisposedException)
         {

@@ -18,6 +18,11 @@ internal abstract class Verb : Command
     /// <summary>A command line to copy, shown by --help and parsed by a test.</summary>
     public string Example { get; }
 
+    /// <summary>
+    /// Whether --output is a file that gets the result besides stdout: as JSON when its name ends in .json or with --json, else as text. Other verbs say themselves what theirs is.
+    /// </summary>
+    public virtual bool OutputIsResult => false;
+
     /// <summary>The options in the groups of the help text.</summary>
     public IReadOnlyList<(string Title, Option[] Options)> Groups => _groups;
 

@@ -59,7 +59,7 @@ internal sealed partial class CommandTable
     public static IReadOnlyList<(int Code, string Meaning)> ExitCodes { get; } =
     [
         (0, "ok"), (2, "usage"), (3, "bad input"), (4, "will not fit (memory, disk)"), (5, "device unavailable or lost"), (6, "numerical failure"),
-        (7, "verification failed"), (75, "stopped by a signal, resumable"), (130, "Ctrl-C with nothing to resume"),
+        (7, "verification failed"), (75, "stopped by a signal or --max-seconds, resumable"), (130, "Ctrl-C with nothing to resume"),
     ];
 
     private CommandTable(CommandEntry root, IReadOnlyList<OptionEntry> common) => (Root, Common) = (root, common);

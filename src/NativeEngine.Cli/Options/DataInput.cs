@@ -5,22 +5,28 @@ using NativeEngine.Data;
 namespace NativeEngine.Cli;
 
 /// <summary>The options that say how a data file is read, the same for every verb that reads one.</summary>
-internal sealed class DataInput
+internal sealed class DataInput(BadLinePolicy badLines = BadLinePolicy.Fail)
 {
     private readonly Option<string> _prompt = Opt.Text("--prompt-field", "NAME", "The JSON field with the prompt.", "prompt");
     private readonly Option<string> _completion = Opt.Text("--completion-field", "NAME", "The JSON field with the completion.", "completion");
     private readonly Option<string> _text = Opt.Text("--text-field", "NAME", "The JSON field with a plain text.", "text");
     private readonly Option<string> _source = Opt.Text("--source-field", "NAME", "The JSON field with the name of the source.", "source");
-    private readonly Option<string> _badLine = Opt.Choice("--on-bad-line", "Whether a bad line is an error or left out and counted.", "fail", "skip");
+    private readonly Option<string> _badLine = Opt.Choice(
+        "--on-bad-line", "Whether a bad line is an error or left out and counted.", badLines == BadLinePolicy.Fail ? ["fail", "skip"] : ["skip", "fail"]);
+
+    private readonly Option<int?> _limit = Opt.MaybeNumber<int>("--limit", "N", "Only the first N examples of a data file: to try something out.", min: 1);
 
     /// <summary>For <see cref="Verb.Add"/>.</summary>
-    public Option[] Options => [_prompt, _completion, _text, _source, _badLine];
+    public Option[] Options => [_prompt, _completion, _text, _source, _badLine, _limit];
+
+    /// <summary>--limit, or null.</summary>
+    public int? Limit(VerbContext context) => context.Get(_limit);
 
     /// <summary>--source-field.</summary>
     public string SourceField(VerbContext context) => context.Need(_source);
 
     /// <summary>A reader for a path, or for standard input with <c>-</c>. A missing file is an error now.</summary>
-    public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? choicesField = null, string answerField = "answer")
+    public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? choicesField = null, string answerField = "answer", bool whole = false)
     {
         var options = new JsonlOptions
         {
@@ -30,16 +36,17 @@ internal sealed class DataInput
             SourceField = context.Need(_source),
             OnBadLine = context.Need(_badLine) == "skip" ? BadLinePolicy.Skip : BadLinePolicy.Fail,
             KeepLines = keepLines,
+            Limit = whole ? null : Limit(context),
             ChoicesField = choicesField,
             AnswerField = answerField,
         };
         return path == "-" ? new JsonlReader("standard input", StandardStreams.Input, options) : new JsonlReader(path, options);
     }
 
-    /// <summary>Reads and tokenises a file, and says on stderr what was left out or cut.</summary>
-    public MixtureDataset Load(VerbContext context, string path, Tokenizer tokenizer, DatasetOptions options)
+    /// <summary>Reads and tokenises a file, and says on stderr what was left out or cut. <paramref name="whole"/>: --limit does not count.</summary>
+    public MixtureDataset Load(VerbContext context, string path, Tokenizer tokenizer, DatasetOptions options, bool whole = false)
     {
-        var reader = Open(context, path);
+        var reader = Open(context, path, whole: whole);
         var data = MixtureDataset.Build(reader.Read(context.Cancellation), tokenizer, options, context.Cancellation);
         WarnOfBadLines(context, reader);
         context.Talk.Info($"{reader.Name}: {data.Report}");

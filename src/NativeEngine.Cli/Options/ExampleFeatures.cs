@@ -48,7 +48,7 @@ internal sealed class ExampleFeaturesOptions
             {
                 export.Write(Path.Combine(folder, "features.npy"), done => progress.Report(done), context.Cancellation);
             }
-            return new ExampleFeatures(folder, examples, [.. Enumerable.Range(0, data.Count).Select(data.InputIndex)], [.. Enumerable.Range(0, data.Count).Select(i => data.Sources[data.SourceOf(i)])]);
+            return new ExampleFeatures(folder, examples, [.. Enumerable.Range(0, data.Count).Select(data.InputIndex)], [.. Enumerable.Range(0, data.Count).Select(i => data.Sources[data.SourceOf(i)])], reader.Name);
         }
         catch
         {
@@ -63,8 +63,12 @@ internal sealed class ExampleFeaturesOptions
 /// <param name="examples">All examples of the file.</param>
 /// <param name="positions">For every row the example it belongs to.</param>
 /// <param name="sources">For every row its source.</param>
-internal sealed class ExampleFeatures(string folder, IReadOnlyList<Example> examples, int[] positions, string[] sources) : IDisposable
+/// <param name="data">The data file's name.</param>
+internal sealed class ExampleFeatures(string folder, IReadOnlyList<Example> examples, int[] positions, string[] sources, string data) : IDisposable
 {
+    /// <summary>For every row the number of its example in the file.</summary>
+    public IReadOnlyList<int> Positions => positions;
+
     /// <summary>The features' file.</summary>
     public string File => Path.Combine(folder, "features.npy");
 
@@ -72,19 +76,23 @@ internal sealed class ExampleFeatures(string folder, IReadOnlyList<Example> exam
     public SourceFile Sources { get; } = SourceFile.Of(sources);
 
     /// <summary>The selection with the numbers of the examples in their file, from 0.</summary>
-    public SelectionDocument InFile(SelectionDocument document) => document.InPool(examples.Count, positions, "fewer than two tokens");
+    public SelectionDocument InFile(SelectionDocument document)
+    {
+        var whole = document.InPool(examples.Count, positions, "fewer than two tokens");
+        return whole with { Data = data, Lines = [.. whole.Indices.Select(i => examples[i].Line)] };
+    }
 
     /// <summary>Writes what was selected: the lines as they stand, in their order, for a name that ends in .jsonl or .jsonl.gz; else the selection.</summary>
     public void Save(VerbContext context, SelectionDocument document, string path)
     {
         context.Talk.Info($"{document.Indices.Count} of {document.N} examples: {ReportOutput.Shown(path)}");
-        if (path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) || path.EndsWith(".jsonl.gz", StringComparison.OrdinalIgnoreCase))
+        if (SelectionOutput.IsLines(path))
         {
             JsonlWriter.WriteLines(path, document.Indices.Order().Select(i => examples[i]));
         }
         else
         {
-            document.Save(path);
+            SelectionOutput.Save(document, path);
         }
     }
 

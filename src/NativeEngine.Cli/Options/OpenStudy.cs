@@ -29,8 +29,8 @@ internal sealed class OpenStudy
     /// <summary>The output folder, absolute.</summary>
     public string Output { get; }
 
-    /// <summary>Works the study out; unless <paramref name="write"/> is off, writes or checks plan.json in --output.</summary>
-    public static OpenStudy Open(VerbContext context, string file, string? cache, UnitCacheOptions? options = null, bool write = true)
+    /// <summary>Works the study out; unless <paramref name="write"/> is off, writes or checks plan.json in --output. What there is to remark about the data is said at length by plan, with --verbose by the others.</summary>
+    public static OpenStudy Open(VerbContext context, string file, string? cache, UnitCacheOptions? options = null, bool write = true, bool remarks = false)
     {
         if (context.Precision != MatMulPrecision.Float32)
         {
@@ -41,7 +41,7 @@ internal sealed class OpenStudy
         var plan = StudyPlan.Create(study, context.Cancellation);
         foreach (string remark in plan.Remarks)
         {
-            context.Talk.Info(remark);
+            (remarks ? context.Talk.Info : (Action<string>)context.Talk.Detail)(remark);
         }
         var jobs = new StudyJobs(plan);
         if (write)

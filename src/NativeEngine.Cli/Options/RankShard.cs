@@ -26,7 +26,7 @@ internal static class RankShard
         int[] columns = ranks.GatherOne(features.Columns);
         if (columns.FirstOrDefault(c => c != columns[0]) is > 0 and var other)
         {
-            throw new EngineException(ErrorKind.BadInput, $"the features of the ranks have {columns[0]} and {other} columns");
+            throw new EngineException(ErrorKind.BadInput, $"the features of the ranks have {columns[0]} and {other} columns", "make all of them with the same model and the same options of nengine features");
         }
         using var mine = new MemoryStream();
         using (var writer = new BinaryWriter(mine, Encoding.UTF8, leaveOpen: true))

@@ -14,19 +14,19 @@ internal static class TrainingData
 
     public static MixtureDataset Load(VerbContext context, DataInput fields, string path, Tokenizer tokenizer, int length, LossOn lossOn) =>
         path == BuiltIn
-            ? Generated(context, BuiltInTrain, SynthesisSplit.Train, tokenizer, DatasetOptions.Training(length, lossOn))
+            ? Generated(context, BuiltInTrain, fields.Limit(context) ?? BuiltInTrain, SynthesisSplit.Train, tokenizer, DatasetOptions.Training(length, lossOn))
             : fields.Load(context, path, tokenizer, DatasetOptions.Training(length, lossOn));
 
     /// <summary>The held-out examples, or null when there are none.</summary>
     public static MixtureDataset? LoadEvaluation(VerbContext context, DataInput fields, string trainPath, string? path, Tokenizer tokenizer, int length) =>
-        path is not null && path != BuiltIn ? fields.Load(context, path, tokenizer, DatasetOptions.Evaluation(length))
-        : path == BuiltIn || trainPath == BuiltIn ? Generated(context, BuiltInValid, SynthesisSplit.Valid, tokenizer, DatasetOptions.Evaluation(length))
+        path is not null && path != BuiltIn ? fields.Load(context, path, tokenizer, DatasetOptions.Evaluation(length), whole: true)
+        : path == BuiltIn || trainPath == BuiltIn ? Generated(context, BuiltInValid, BuiltInValid, SynthesisSplit.Valid, tokenizer, DatasetOptions.Evaluation(length))
         : null;
 
-    private static MixtureDataset Generated(VerbContext context, int count, SynthesisSplit split, Tokenizer tokenizer, DatasetOptions options)
+    private static MixtureDataset Generated(VerbContext context, int count, int limit, SynthesisSplit split, Tokenizer tokenizer, DatasetOptions options)
     {
         var data = MixtureDataset.Build(
-            MixtureSynthesizer.Generate(count, BuiltInSeed, split, context.Cancellation), tokenizer, options, context.Cancellation);
+            MixtureSynthesizer.Generate(count, BuiltInSeed, split, context.Cancellation).Take(limit), tokenizer, options, context.Cancellation);
         context.Talk.Info($"built-in mixture ({(split == SynthesisSplit.Train ? "train" : "held out")}): {data.Report}");
         return data;
     }

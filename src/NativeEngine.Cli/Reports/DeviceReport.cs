@@ -85,7 +85,7 @@ internal sealed class DeviceReport
     {
         try
         {
-            using var device = new CpuDevice(context.Threads.Count);
+            using var device = new CpuDevice(context.Threads.Count, context.Width);
             return new Row("cpu", true, device.Description, null);
         }
         catch (EngineException error)

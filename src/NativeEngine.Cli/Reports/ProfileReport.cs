@@ -8,8 +8,8 @@ namespace NativeEngine.Cli;
 /// <summary>How the results of profile are told.</summary>
 internal static class ProfileReport
 {
-    /// <summary>Kernels against roofs, as a table.</summary>
-    public static void WriteText(TextWriter text, KernelProfile profile)
+    /// <summary>Kernels against roofs, as a table; with a baseline also against their earlier times.</summary>
+    public static void WriteText(TextWriter text, KernelProfile profile, ProfileBaseline? baseline)
     {
         var roofs = profile.Roofs;
         text.WriteLine($"roofs of {roofs.Who}, measured in this process:");
@@ -22,21 +22,73 @@ internal static class ProfileReport
         text.WriteLine();
         int name = Math.Max(6, profile.Measurements.Select(m => m.Row.Name.Length).DefaultIfEmpty().Max());
         int size = Math.Max(4, profile.Measurements.Select(m => SizeText(m.Size).Length).DefaultIfEmpty().Max());
-        text.WriteLine($"{"kernel".PadRight(name)}  {"size".PadRight(size)}        time     GB/s  GFLOP/s   share  of");
+        text.WriteLine($"{"kernel".PadRight(name)}  {"size".PadRight(size)}        time     GB/s  GFLOP/s   share  {(baseline is null ? "" : "  then  ")}of");
         foreach (var m in profile.Measurements)
         {
             text.WriteLine(FormattableString.Invariant(
-                $"{m.Row.Name.PadRight(name)}  {SizeText(m.Size).PadRight(size)}  {Time(m.Seconds),10}  {m.BytesPerSecond / 1e9,7:0.0}  {(m.Flops == 0 ? "-" : FormattableString.Invariant($"{m.FlopsPerSecond / 1e9:0.0}")),7}  {100 * m.Share(roofs),4:0} %  {m.Bound(roofs)}{Noise(m)}"));
+                $"{m.Row.Name.PadRight(name)}  {SizeText(m.Size).PadRight(size)}  {Time(m.Seconds),10}  {m.BytesPerSecond / 1e9,7:0.0}  {(m.Flops == 0 ? "-" : FormattableString.Invariant($"{m.FlopsPerSecond / 1e9:0.0}")),7}  {100 * m.Share(roofs),4:0} %  {Then(m, baseline)}{m.Bound(roofs)}{Noise(m)}"));
         }
         foreach (var skipped in profile.Skipped)
         {
             text.WriteLine($"left out: {skipped.Row.Name} {SizeText(skipped.Size)}: {skipped.Reason}");
+        }
+        if (baseline is not null)
+        {
+            text.WriteLine();
+            text.WriteLine(Compared(profile, baseline));
         }
         foreach (var m in profile.AboveRoof)
         {
             text.WriteLine($"IMPOSSIBLE: {Impossible(m, roofs)}");
         }
     }
+
+    /// <summary>The rows of the kernel table: what they compute, and the counts of every size.</summary>
+    public static void WriteKernels(TextWriter text, IReadOnlyList<KernelRow> rows)
+    {
+        int width = rows.SelectMany(r => r.BenchmarkSizes).Max(s => SizeText(s).Length);
+        foreach (var row in rows)
+        {
+            text.WriteLine($"{row.Name}: {row.Formula}");
+            foreach (var size in row.BenchmarkSizes)
+            {
+                text.WriteLine(FormattableString.Invariant($"  {SizeText(size).PadRight(width)}  {row.Flops(size),9:0.00e+0} FLOP  {row.Bytes(size),9:0.00e+0} bytes  {row.Flops(size) / row.Bytes(size),7:0.00} FLOP/byte"));
+            }
+        }
+    }
+
+    /// <summary>The same as JSON.</summary>
+    public static void WriteKernels(Utf8JsonWriter json, IReadOnlyList<KernelRow> rows)
+    {
+        json.Objects("rows", rows, row =>
+        {
+            json.WriteString("kernel", row.Name);
+            json.WriteString("formula", row.Formula);
+            json.Objects("sizes", row.BenchmarkSizes, size =>
+            {
+                json.WriteString("size", size.ToString());
+                json.WriteNumber("flops", row.Flops(size));
+                json.WriteNumber("bytes", row.Bytes(size));
+            });
+        });
+    }
+
+    /// <summary>What a comparison comes to, and the rows that are slower.</summary>
+    private static string Compared(KernelProfile profile, ProfileBaseline baseline)
+    {
+        double[] ratios = [.. profile.Measurements.Select(baseline.Ratio).OfType<double>().Order()];
+        if (ratios.Length == 0)
+        {
+            return $"{baseline.Name} has none of these kernels at these sizes";
+        }
+        string sum = FormattableString.Invariant($"{ratios.Length} times beside {baseline.Name} ({baseline.Machine}): the median is {ratios[ratios.Length / 2]:0.00} times the earlier one, from {ratios[0]:0.00} to {ratios[^1]:0.00}; ");
+        var slower = profile.Measurements.Where(baseline.IsSlower).OrderByDescending(baseline.Ratio).ToArray();
+        return sum + (slower.Length == 0 ? "none is slower beyond the noise"
+            : $"{slower.Length} slower beyond the noise: " + string.Join(", ", slower.Select(m => FormattableString.Invariant($"{m.Row.Name} {SizeText(m.Size)} ({baseline.Ratio(m):0.00})"))));
+    }
+
+    private static string Then(KernelMeasurement m, ProfileBaseline? baseline) => baseline is null ? ""
+        : (baseline.Ratio(m) is { } ratio ? FormattableString.Invariant($"{ratio,5:0.00}x") : "     -") + "  ";
 
     /// <summary>The sentence about a point above its roof.</summary>
     public static string Impossible(KernelMeasurement m, MachineRoofs roofs) => FormattableString.Invariant(

@@ -14,6 +14,8 @@ internal sealed class AblateCacheListVerb : Verb
     public AblateCacheListVerb()
         : base("list", "Lists the models of a unit cache, the least recently used first.", "nengine ablate cache list runs/study/cache") => Add(_folder);
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         var all = CacheFolder.Open(context.Need(_folder)).List();
@@ -49,6 +51,8 @@ internal sealed class AblateCacheVerifyVerb : Verb
         Add(_folder);
         Add("options", _setAside);
     }
+
+    public override bool OutputIsResult => true;
 
     public override int Run(VerbContext context)
     {
@@ -92,6 +96,8 @@ internal sealed class AblateCacheGcVerb : Verb
         Add(_folder);
         Add("options", _age, _size, _grace);
     }
+
+    public override bool OutputIsResult => true;
 
     public override int Run(VerbContext context)
     {

@@ -19,7 +19,7 @@ internal sealed class AblatePlanVerb : Verb
 
     public override int Run(VerbContext context)
     {
-        var study = OpenStudy.Open(context, context.Need(_study), context.Get(_cache), write: !context.DryRun);
+        var study = OpenStudy.Open(context, context.Need(_study), context.Get(_cache), write: !context.DryRun, remarks: true);
         using var device = context.OpenDevice();
         var probe = StudyProbe.Run(study.Plan, device, context.Cancellation);
         probe.Memory.RequireFits(context.MaxMemory);

@@ -102,7 +102,7 @@ internal sealed class AblateRankVerb : Verb
         if (result.Screen is { } screen)
         {
             text.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"screened: {screen.Kept.Count:N0} of {result.Candidates:N0} candidates raced; a quadratic fitted to {screen.Fitted:N0} predicts others within {screen.Error.RootMeanSquare:0.0000} (Pearson {screen.Error.Correlation.Pearson:0.000}), and none was left out that it puts less than {screen.Margin:0.0000} behind the finalists"));
+                $"screened: {screen.Kept.Count:N0} of {result.Candidates:N0} candidates raced; a quadratic fitted to {screen.Fitted:N0} predicts others within {screen.Error.RootMeanSquare:0.0000} (Pearson {screen.Error.Correlation.Pearson:0.000}), their documents leave {screen.Noise:0.0000} open, and none was left out that it puts less than {screen.Margin:0.0000} behind the finalists"));
         }
         if (result.Worth is { } worth)
         {

@@ -63,8 +63,8 @@ internal sealed class AblateTrainVerb : Verb
             OnStart = (label, step) => context.Talk.Detail($"training {label} from step {step}"),
             OnDone = (label, count, all, here) =>
             {
-                done = count;
-                progress.Report(done);
+                // The seed is counted apart from the units.
+                progress.Report(++done);
                 context.Talk.Detail($"{(here ? "trained" : "found")} {label} ({count}/{all})");
             },
             OnWait = label => context.Talk.Info($"{label}: another process is training it, waiting"),

@@ -10,7 +10,8 @@ internal sealed class DataInspectVerb : Verb
 {
     private readonly Argument<string> _file = new("FILE") { Description = "The JSONL file, .gz too; - is standard input." };
     private readonly Option<string?> _tokenizer = Opt.MaybeText("--tokenizer", "DIR|bytes", "Count tokens too, with this model folder's tokenizer.");
-    private readonly DataInput _input = new();
+    // A look at a file does not end at its first bad line.
+    private readonly DataInput _input = new(BadLinePolicy.Skip);
 
     public DataInspectVerb()
         : base("inspect", "Shows the sources of a data file, their sizes, lengths, duplicates and bad lines.", "nengine data inspect mix.jsonl")
@@ -18,6 +19,8 @@ internal sealed class DataInspectVerb : Verb
         Add(_file);
         Add("options", [_tokenizer, .. _input.Options]);
     }
+
+    public override bool OutputIsResult => true;
 
     public override int Run(VerbContext context)
     {
@@ -33,7 +36,7 @@ internal sealed class DataInspectVerb : Verb
     {
         string unit = found.Tokens is null ? "bytes" : "tokens";
         int width = Math.Max(6, found.Sources.Max(static s => s.Name.Length));
-        text.WriteLine($"{"source".PadRight(width)}  examples   share       bytes      tokens  dup  median   p90   p99   max  ({unit})");
+        text.WriteLine($"{"source".PadRight(width)}  examples   share       bytes      tokens    dup  median    p90     p99      max  ({unit})");
         foreach (var source in found.Sources)
         {
             Row(source.Name, source.Examples, source.Share, source.Bytes, source.Tokens, source.Duplicates, source.Lengths, source.Small ? "  small" : "");
@@ -42,7 +45,7 @@ internal sealed class DataInspectVerb : Verb
 
         void Row(string name, int examples, double share, long bytes, long? tokens, int duplicates, LengthQuantiles l, string mark) =>
             text.WriteLine(FormattableString.Invariant(
-                $"{name.PadRight(width)}  {examples,8}  {share,6:P1}  {bytes,10}  {(tokens is { } t ? FormattableString.Invariant($"{t}") : "-"),10}  {duplicates,3}  {l.Median,6} {l.P90,5} {l.P99,5} {l.Maximum,5}{mark}"));
+                $"{name.PadRight(width)}  {examples,8}  {share,6:P1}  {bytes,10}  {(tokens is { } t ? FormattableString.Invariant($"{t}") : "-"),10}  {duplicates,5}  {l.Median,6}  {l.P90,5}  {l.P99,6}  {l.Maximum,7}{mark}"));
     }
 
     private static void WriteJson(Utf8JsonWriter json, DataInspection found)

@@ -20,6 +20,8 @@ internal sealed class DiffRunsVerb : Verb
         Add("options", _replay);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         string a = context.Need(_a), b = context.Need(_b);
@@ -27,7 +29,8 @@ internal sealed class DiffRunsVerb : Verb
         {
             if (!File.Exists(Path.Combine(folder, MetricsHistory.FileName)))
             {
-                throw new EngineException(ErrorKind.BadInput, $"{folder} is no training run: it has no {MetricsHistory.FileName}", "name the --output of train");
+                throw new EngineException(ErrorKind.BadInput, Directory.Exists(folder) ? $"{folder} is no training run: it has no {MetricsHistory.FileName}" : $"there is no folder {folder}",
+                    MissingPath.Hint(folder, holding: MetricsHistory.FileName) ?? "name the --output of train");
             }
         }
         var found = RunComparison.Of(a, b, context.Cancellation);

@@ -13,6 +13,8 @@ internal sealed class DoctorVerb : Verb
         Add("options", _ortLib);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         // What this run would take is opened, so that auto says what it chose.

@@ -45,7 +45,7 @@ internal sealed class FeaturesVerb : Verb
         int length = context.Need(_seqLen) is > 0 and int asked ? asked : model.Config.ContextLength;
         if (length > model.Config.ContextLength)
         {
-            throw new EngineException(ErrorKind.Usage, $"--seq-len is {length}, the model's context is {model.Config.ContextLength} tokens");
+            throw new EngineException(ErrorKind.Usage, $"--seq-len is {length}, the model's context is {model.Config.ContextLength} tokens", $"give --seq-len {model.Config.ContextLength} or less");
         }
         var data = _fields.Load(
             context, context.Need(_data), model.Tokenizer, DatasetOptions.Training(length, context.Need(_lossOn) == "all" ? LossOn.All : LossOn.Completion));

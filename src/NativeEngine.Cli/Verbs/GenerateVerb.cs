@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using NativeEngine.Formats;
 using NativeEngine.Model;
 
@@ -9,6 +10,7 @@ internal sealed class GenerateVerb : Verb
 {
     private readonly Option<string> _model = Opt.RequiredText("--model", "DIR", "The model folder.");
     private readonly Option<string> _prompt = Opt.Text("--prompt", "TEXT", "What to continue; empty starts from the first token alone.", "");
+    private readonly Option<bool> _ask = Opt.Flag("--ask", "End the prompt with the line break that training puts between prompt and completion: for models of such data.");
     private readonly Option<int> _maxTokens = Opt.Number("--max-tokens", "N", "Most tokens to add.", 128, min: 0);
     private readonly Option<float> _temperature = Opt.Number("--temperature", "T", "0 takes the most likely token.", 0f, min: 0f);
     private readonly Option<float> _topP = Opt.Number("--top-p", "P", "Draw from the most likely tokens that make up this share.", 1f, min: 1e-6f, max: 1f);
@@ -16,13 +18,15 @@ internal sealed class GenerateVerb : Verb
 
     public GenerateVerb()
         : base("generate", "Continues a prompt.", "nengine generate --model runs/first --prompt \"Once upon a time\" --max-tokens 64") =>
-        Add("options", _model, _prompt, _maxTokens, _temperature, _topP, _adapter);
+        Add("options", _model, _prompt, _ask, _maxTokens, _temperature, _topP, _adapter);
+
+    public override bool OutputIsResult => true;
 
     public override int Run(VerbContext context)
     {
         using var device = context.OpenDevice();
         using var model = new OpenModel(context.Need(_model), context.Get(_adapter), device, context.Cancellation);
-        string prompt = context.Need(_prompt);
+        string prompt = context.Need(_prompt) + (context.Get(_ask) ? "\n" : "");
         var ids = model.Tokenizer.Encode(prompt).Ids;
         if (ids.Length == 0 && model.Tokenizer.BosId is { } bos)
         {
@@ -44,6 +48,7 @@ internal sealed class GenerateVerb : Verb
             return 0;
         }
         var all = ids.ToList();
+        long start = Stopwatch.GetTimestamp();
         string shown = model.Tokenizer.Decode(ids);
         context.Result.WriteText(shown);
         foreach (int token in tokens)
@@ -59,6 +64,10 @@ internal sealed class GenerateVerb : Verb
         }
         string whole = model.Tokenizer.Decode([.. all]);
         context.Result.WriteText((whole.StartsWith(shown, StringComparison.Ordinal) ? whole[shown.Length..] : "") + "\n");
+        int added = all.Count - ids.Length;
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        context.Talk.Info(added == 0 ? $"no token was added: the model ended the text at once{(context.Get(_ask) ? "" : " (--ask ends the prompt as training does)")}"
+            : FormattableString.Invariant($"{added} tokens in {seconds:0.00} s, {added / seconds:0} tokens/s{(added < options.MaxTokens ? "; the model ended the text" : "")}"));
         context.Result.WriteJson(json =>
         {
             json.WriteNumber("schema", 1);

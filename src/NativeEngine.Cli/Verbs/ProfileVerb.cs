@@ -13,6 +13,7 @@ internal sealed class ProfileVerb : Verb
 {
     private readonly Option<string?> _kernel = Opt.MaybeText("--kernel", "NAME", "Only these rows of the kernel table: names or families (matmul), separated by commas.");
     private readonly Option<string?> _roofline = Opt.MaybeText("--roofline", "R.svg", "Where the roofline figure goes.");
+    private readonly Option<string?> _baseline = Opt.MaybeText("--baseline", "BASE.json", "An earlier profile (its --output BASE.json) to compare times with: which kernels are slower now.");
     private readonly Option<bool> _quick = Opt.Flag("--quick", "Shorter samples, no sizes above 64 MiB: about fifteen seconds.");
     private readonly Option<string> _work = Opt.Choice("--work", "Look at a piece of work in place of single kernels: training steps, or selections of 2048 x 2560.", "none", "step", "select");
     private readonly Option<string?> _trace = Opt.MaybeText("--trace", "T.json", "Where a Chrome trace of the work goes, for ui.perfetto.dev; --work step unless said otherwise.");
@@ -24,10 +25,12 @@ internal sealed class ProfileVerb : Verb
     public ProfileVerb()
         : base("profile", "Times every kernel against this machine's own roofs, or shows where a step's time goes.", "nengine profile --kernel matmul --roofline roofline.svg")
     {
-        Add("kernels", _kernel, _roofline, _quick);
+        Add("kernels", _kernel, _roofline, _baseline, _quick);
         Add("work", _work, _trace, _model, _repeat);
         Add("result", _report.Option);
     }
+
+    public override bool OutputIsResult => true;
 
     public override int Run(VerbContext context)
     {
@@ -40,9 +43,9 @@ internal sealed class ProfileVerb : Verb
         {
             return Kernels(context, rows, roofline, report);
         }
-        if (context.Get(_kernel) is not null || roofline is not null)
+        if (context.Get(_kernel) is not null || roofline is not null || context.Get(_baseline) is not null)
         {
-            throw new EngineException(ErrorKind.Usage, "--kernel and --roofline look at single kernels, --work and --trace at a piece of work", "give one or the other");
+            throw new EngineException(ErrorKind.Usage, "--kernel, --roofline and --baseline look at single kernels, --work and --trace at a piece of work", "give one or the other");
         }
         return Work(context, work, trace, report);
     }
@@ -55,6 +58,7 @@ internal sealed class ProfileVerb : Verb
             SayPlan(context, rows, options);
             return 0;
         }
+        var baseline = context.Get(_baseline) is { } earlier ? ProfileBaseline.Load(earlier) : null;
         using var device = context.OpenDevice();
         using var progress = context.Progress("profiling", rows.Sum(row => row.BenchmarkSizes.Count), "sizes");
         string now = "";
@@ -73,15 +77,15 @@ internal sealed class ProfileVerb : Verb
         }
         if (report is not null)
         {
-            ReportOutput.Write(context, ProfilePage.Of(profile, ReportOutput.Origin(context, device.Description)), report);
+            ReportOutput.Write(context, ProfilePage.Of(profile, ReportOutput.Origin(context, device.Description), baseline), report);
         }
         context.Result.Write(
-            text => ProfileReport.WriteText(text, profile),
+            text => ProfileReport.WriteText(text, profile, baseline),
             json =>
             {
                 json.WriteNumber("schema", 1);
                 ProfileReport.WriteMachine(json, context, device);
-                ProfileDocument.Write(json, profile);
+                ProfileDocument.Write(json, profile, baseline);
             });
         foreach (var m in profile.AboveRoof)
         {
@@ -162,13 +166,18 @@ internal sealed class ProfileVerb : Verb
         long peak = rows.SelectMany(row => row.BenchmarkSizes.Select(size => KernelProfiler.ArgumentBytes(row, size)))
             .Where(bytes => bytes <= options.LargestArguments).Max();
         context.Result.Write(
-            text => text.WriteLine($"would time {rows.Count} kernels at {rows.Sum(row => row.BenchmarkSizes.Count)} sizes; arguments of up to {ByteSize.Format(peak)}"),
+            text =>
+            {
+                ProfileReport.WriteKernels(text, rows);
+                text.WriteLine($"would time {rows.Count} kernels at {rows.Sum(row => row.BenchmarkSizes.Count)} sizes; arguments of up to {ByteSize.Format(peak)}");
+            },
             json =>
             {
                 json.WriteNumber("schema", 1);
                 json.WriteBoolean("dry_run", true);
                 json.WriteNumber("kernels", rows.Count);
                 json.WriteNumber("peak_bytes", peak);
+                ProfileReport.WriteKernels(json, rows);
             });
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Devices;
 using NativeEngine.Reporting;
 using NativeEngine.Selection;
 using NativeEngine.Training;
@@ -27,7 +28,7 @@ internal sealed class ReportVerb : Verb
         if (run ? !File.Exists(metrics) : !File.Exists(name))
         {
             throw new EngineException(ErrorKind.BadInput, run ? $"{name} is no training run: it has no {MetricsHistory.FileName}" : $"there is neither a folder nor a file {name}",
-                "name the --output of train, or the file that select --output wrote");
+                (run ? null : Path.HasExtension(name) ? MissingPath.Hint(name) : MissingPath.Hint(name, holding: MetricsHistory.FileName)) ?? "name the --output of train, or the file that select --output wrote");
         }
         if (run && (context.Get(_features) ?? context.Get(_state)) is not null)
         {
@@ -58,8 +59,8 @@ internal sealed class ReportVerb : Verb
     public static Report OfSelection(VerbContext context, string file, string? features, string? state) =>
         OfSelection(context, SelectionDocument.Load(file), features, state);
 
-    /// <summary>The same of a document.</summary>
-    public static Report OfSelection(VerbContext context, SelectionDocument document, string? features, string? state)
+    /// <summary>The same of a document. <paramref name="positions"/>: for every row of the features the number of its example in the document; null where they are the same.</summary>
+    public static Report OfSelection(VerbContext context, SelectionDocument document, string? features, string? state, IReadOnlyList<int>? positions = null)
     {
         using var device = context.OpenDevice();
         if (features is null)
@@ -73,6 +74,23 @@ internal sealed class ReportVerb : Verb
             SelectorState.Load(history, normalizer, file.Columns);
         }
         using var rows = file.Load(device, context.Cancellation);
-        return SelectionPage.Of(document, rows.View.Reshape(file.Rows, file.Columns), normalizer, ReportOutput.Origin(context, device.Description));
+        var matrix = rows.View.Reshape(file.Rows, file.Columns);
+        using var spread = positions is null || positions.Count == document.N ? null : Spread(device, matrix, positions, document.N);
+        return SelectionPage.Of(document, spread is null ? matrix : spread.View.Reshape(document.N, file.Columns), normalizer, ReportOutput.Origin(context, device.Description));
+    }
+
+    // A row for every example; those without a feature belong to no source and are not looked at.
+    private static DeviceBuffer<float> Spread(Device device, Tensor<float> rows, IReadOnlyList<int> positions, int n)
+    {
+        int[] from = new int[n];
+        for (int row = 0; row < positions.Count; row++)
+        {
+            from[positions[row]] = row;
+        }
+        using var indices = device.Allocate<int>(from, MemoryUse.Selection);
+        var spread = device.Allocate<float>((long)n * rows.RowLength, MemoryUse.Selection);
+        device.Kernels.GatherRows(rows, indices.View, spread.View.Reshape(n, rows.RowLength));
+        device.Synchronize();
+        return spread;
     }
 }

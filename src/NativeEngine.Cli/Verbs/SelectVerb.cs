@@ -62,7 +62,7 @@ internal sealed class SelectVerb : Verb
             throw new EngineException(ErrorKind.Usage, "--sources belongs to --features; a data file names its sources itself", "give --source-field NAME, the field with the source");
         }
         // Whatever can be refused is, before the work.
-        _ = context.Output is { } output ? OutputFile.Check(output) : null;
+        _ = context.Output is { } output ? SelectionOutput.Check(output, hasLines: true) : null;
         _report.Check(context);
         Budget(context.Need(_budget), int.MaxValue);
         using var examples = _examples.Compute(context, data);
@@ -75,7 +75,7 @@ internal sealed class SelectVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, "on several ranks features are compared as they are; --adam, --state and --save-state are for one", "leave them out");
         }
-        string? output = ranks.Rank == 0 && context.Output is { } path ? OutputFile.Check(path) : null;
+        string? output = ranks.Rank == 0 && context.Output is { } path ? SelectionOutput.Check(path, hasLines: false) : null;
         long start = Stopwatch.GetTimestamp();
         if (context.Get(_data) is { } data)
         {
@@ -111,7 +111,7 @@ internal sealed class SelectVerb : Verb
         };
         if (output is not null)
         {
-            document.Save(output);
+            SelectionOutput.Save(document, output);
         }
         context.Result.Write(text => WriteText(text, document, indices: true), document.Write);
         return 0;
@@ -121,7 +121,7 @@ internal sealed class SelectVerb : Verb
     {
         bool adam = context.Get(_adam);
         RequireAdam(context, adam);
-        string? output = context.Output is { } path ? OutputFile.Check(path, file, context.Get(_data), context.Get(_sources), context.Get(_state)) : null;
+        string? output = context.Output is { } path ? SelectionOutput.Check(path, examples is not null, file, context.Get(_data), context.Get(_sources), context.Get(_state)) : null;
         string? saveState = context.Get(_saveState) is { } saved ? OutputFile.Check(saved, file, context.Get(_data), context.Get(_sources)) : null;
         OutputFile.RequireApart("--output", output, "--save-state", saveState);
         string? report = _report.Check(context);
@@ -166,7 +166,7 @@ internal sealed class SelectVerb : Verb
         {
             if (examples is null)
             {
-                document.Save(output);
+                SelectionOutput.Save(document, output);
             }
             else
             {
@@ -177,7 +177,7 @@ internal sealed class SelectVerb : Verb
         {
             // From the history as it was before; when it was saved in its own place it is gone, and so is the map.
             bool kept = !adam || saveState is null || context.Get(_state) is not { } before || Path.GetFullPath(before) != saveState;
-            ReportOutput.Write(context, ReportVerb.OfSelection(context, document, kept ? features.Name : null, context.Get(_state)), report);
+            ReportOutput.Write(context, ReportVerb.OfSelection(context, shown, kept ? features.Name : null, context.Get(_state), examples?.Positions), report);
         }
         context.Result.Write(text => WriteText(text, shown, indices: examples is null || output is null), shown.Write);
         return 0;

@@ -50,7 +50,7 @@ internal sealed class Tour(VerbContext context, string folder, int steps)
             int code = ((Verb)parse.CommandResult.Command).Run(inner);
             if (code != 0)
             {
-                throw new EngineException((ErrorKind)code, $"nengine {string.Join(' ', args)} ended with {code}");
+                throw new EngineException((ErrorKind)code, $"nengine {string.Join(' ', args)} ended with {code}", $"run it by itself: nengine {string.Join(' ', args)}");
             }
         }
         finally

@@ -57,26 +57,18 @@ internal static class TrainReport
         return 0;
     }
 
-    /// <summary>
-    /// --dry-run: what would happen and what it would take. The time is that of one step, after one that warms up unless it took long already; the model in
-    /// memory is forgotten and nothing is written.
-    /// </summary>
-    public static void WritePlan(VerbContext context, TrainableModel model, MixtureDataset data, MemoryPlan plan, TrainOptions options, Trainer trainer)
+    /// <summary>--dry-run: what would happen and what it would take, from a few steps of the model in memory; nothing is written.</summary>
+    public static void WritePlan(
+        VerbContext context, TrainableModel model, MixtureDataset data, MixtureDataset? evaluation, MemoryPlan plan, TrainOptions options, int evaluateEvery, Trainer trainer, bool together)
     {
-        const double LongStep = 2;
-        var step = trainer.Step();
-        if (step.Seconds < LongStep)
-        {
-            context.Cancellation.ThrowIfCancellationRequested();
-            step = trainer.Step();
-        }
-        double seconds = step.Seconds * options.Steps;
+        var speed = TrainingSpeed.Measure(trainer, model.Model, evaluation, options, evaluateEvery, together, context.Cancellation);
         context.Result.Write(
             text =>
             {
-                text.WriteLine(FormattableString.Invariant($"time: {step.Seconds:G3} s a step, of which selection {step.SelectionSeconds:G3} s; {seconds:G3} s in all, evaluations and checkpoints apart"));
                 text.WriteLine($"would train {model.Origin} ({model.Model.Config.ParameterCount:N0} parameters) for {options.Steps} steps on {data.Count} examples of {data.Sources.Count} sources");
                 text.WriteLine($"memory: weights {ByteSize.Format(plan.Parameters)}, gradients {ByteSize.Format(plan.Gradients)}, optimiser {ByteSize.Format(plan.OptimizerState)}, activations about {ByteSize.Format(plan.Activations)}");
+                text.WriteLine(FormattableString.Invariant(
+                    $"time: about {ProgressLine.Duration(TimeSpan.FromSeconds(speed.Seconds))}: {options.Steps} steps of {speed.StepSeconds:G3} s, of which selection {speed.SelectionSeconds:G3} s{(speed.Evaluations > 0 ? FormattableString.Invariant($", {speed.Evaluations} evaluation{(speed.Evaluations == 1 ? "" : "s")} of {speed.EvaluationSeconds:G3} s") : "")}; checkpoints and the report apart"));
             },
             json =>
             {
@@ -87,9 +79,10 @@ internal static class TrainReport
                 json.WriteNumber("steps", options.Steps);
                 json.WriteNumber("peak_bytes", plan.Total);
                 json.WriteNumber("peak_activation_bytes", plan.Activations);
-                json.WriteNumber("step_seconds", Math.Round(step.Seconds, 6));
-                json.WriteNumber("selection_seconds", Math.Round(step.SelectionSeconds, 6));
-                json.WriteNumber("seconds", Math.Round(seconds, 6));
+                json.WriteNumber("step_seconds", Math.Round(speed.StepSeconds, 6));
+                json.WriteNumber("selection_seconds", Math.Round(speed.SelectionSeconds, 6));
+                json.WriteNumber("evaluation_seconds", Math.Round(speed.EvaluationSeconds, 6));
+                json.WriteNumber("seconds", Math.Round(speed.Seconds, 6));
             });
     }
 

@@ -46,7 +46,7 @@ internal sealed class TrainVerb : Verb
     private readonly Option<int> _checkpointEvery = Opt.Number("--checkpoint-every", "N", "Steps between checkpoints; 0 saves only at the end and when stopped.", 0, min: 0);
     private readonly Option<int> _keepCheckpoints = Opt.Number("--keep-checkpoints", "N", "Checkpoints kept.", 2, min: 1);
     private readonly Option<int> _evalEvery = Opt.Number("--eval-every", "N", "Steps between evaluations; 0 evaluates only at the end.", 0, min: 0);
-    private readonly Option<bool> _resume = Opt.Flag("--resume", "Continue from the newest valid checkpoint in --output.");
+    private readonly Option<string> _resume = Opt.Switch("--resume", "auto", "Continue from the newest valid checkpoint in --output, from the beginning when there is none.");
     private readonly Option<int> _reclusterEvery = Opt.Number("--recluster-every", "N", "Steps between groupings of the examples by the model's hidden states, which then are the sources; 0: the data's own sources.", 0, min: 0);
     private readonly Option<int> _clusters = Opt.Number("--clusters", "K", "Groups of --recluster-every.", 8, min: 1);
     private readonly Option<string?> _prometheus = Opt.MaybeText("--prometheus", "F.prom", "A text file for node_exporter that always tells how far the run is.");
@@ -81,7 +81,7 @@ internal sealed class TrainVerb : Verb
 
     private int Run(VerbContext context, Ranks ranks)
     {
-        bool resume = context.Need(_resume), first = ranks.Group.Rank == 0;
+        bool resume = context.Get(_resume) is { Length: > 0 }, first = ranks.Group.Rank == 0;
         var options = ReadOptions(context);
         string? prometheus = context.Get(_prometheus) is { } file && first ? OutputFile.Check(file) : null;
         // The first rank has the folder; the others find it as that one leaves it.
@@ -100,7 +100,7 @@ internal sealed class TrainVerb : Verb
         using var trainer = new Trainer(model.Model, data, options, ranks.Group);
         if (context.DryRun)
         {
-            TrainReport.WritePlan(context, model, data, plan, options, trainer);
+            TrainReport.WritePlan(context, model, data, evaluation, plan, options, context.Need(_evalEvery), trainer, ranks.Group.Count > 1);
             return 0;
         }
         using var output = first ? OutputFolder.Open(checkedOutput, resume) : null;
@@ -176,7 +176,7 @@ internal sealed class TrainVerb : Verb
     {
         string[] irrelevant =
         [
-            "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "config", "set", "print-config",
+            "output", "resume", "threads", "device", "json", "quiet", "verbose", "no-color", "dry-run", "max-memory", "max-seconds", "simd", "config", "set", "print-config",
             "checkpoint-every", "keep-checkpoints", "eval-every", "eval-data", "dtype", "ranks", "prometheus", "on-nonfinite",
         ];
         var options = context.ResolvedOptions().Where(o => !irrelevant.Contains(o.Key)).ToDictionary(o => o.Key, o => o.Value);

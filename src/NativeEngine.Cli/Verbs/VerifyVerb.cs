@@ -17,6 +17,8 @@ internal sealed class VerifyVerb : Verb
         Add("input", _features, _state);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         string name = context.Need(_selection);

@@ -19,6 +19,8 @@ internal sealed class WhyVerb : Verb
         Add("input", _features, _state);
     }
 
+    public override bool OutputIsResult => true;
+
     public override int Run(VerbContext context)
     {
         var document = SelectionDocument.Load(context.Need(_selection));

@@ -125,8 +125,8 @@ public sealed class StudyFile
         var imports = (m.GetValueOrDefault("import")?.Items() ?? []).Select(item =>
         {
             var i = item.Members("unit", "source", "model");
-            string name = i.GetValueOrDefault("unit")?.Text() ?? throw item.Bad("needs unit: a name");
-            return new UnitImport(name, i.GetValueOrDefault("source")?.Text() ?? name, i.GetValueOrDefault("model")?.Text() ?? throw item.Bad("needs model: a folder"));
+            string name = i.GetValueOrDefault("unit")?.Text() ?? throw item.Bad("needs unit: a name", "import: [{unit: NAME, model: DIR}]");
+            return new UnitImport(name, i.GetValueOrDefault("source")?.Text() ?? name, i.GetValueOrDefault("model")?.Text() ?? throw item.Bad("needs model: a folder", "import: [{unit: NAME, model: DIR}]"));
         }).ToList();
         return new UnitSettings(
             m.GetValueOrDefault("tokens")?.Whole(1) ?? throw node.Bad("has no tokens", "tokens: the size of a unit, as 100000"),
@@ -153,7 +153,7 @@ public sealed class StudyFile
         double pull = m.GetValueOrDefault("pull")?.Number(0) ?? 0;
         if (pull > 0 && lora is not null)
         {
-            throw m["pull"].Bad("and lora_rank exclude each other: an adapter starts at the seed and is small already");
+            throw m["pull"].Bad("and lora_rank exclude each other: an adapter starts at the seed and is small already", "leave one of them out");
         }
         ulong[] seeds = [.. (m.GetValueOrDefault("seeds")?.Items() ?? []).Select(item => (ulong)item.Whole(0)).Distinct()];
         return new UnitTraining(ReadBudget(m, steps, 1e-3, ScheduleShape.Constant, 0), pull, lora, seeds.Length > 0 ? seeds : [seed], fractions);

@@ -29,13 +29,11 @@ public sealed class StudyNode
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path)
-                : throw FormatErrors.Bad(path, $"a study of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
+            return Parse(InputFile.ReadAllText(path, StrictYaml.MaxFileBytes), path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw FormatErrors.Bad(path, $"the study cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e, "recipes/ablation.yaml is a study to copy; docs/ablate.md explains it");
         }
     }
 
@@ -45,7 +43,7 @@ public sealed class StudyNode
         var documents = StrictYaml.Parse(yaml, name);
         return documents.Count == 1 && documents[0] is YamlMappingNode root
             ? new StudyNode(name, root, "")
-            : throw FormatErrors.Bad(name, $"a study is one mapping with data, seed, units and training, got {documents.Count} documents or another form");
+            : throw FormatErrors.Bad(name, $"a study is one mapping with data, seed, units and training, got {documents.Count} documents or another form", "recipes/ablation.yaml is one to copy");
     }
 
     /// <summary>The members of a mapping; a key that is not known is refused with a suggestion. A null value counts as absent.</summary>

@@ -110,7 +110,7 @@ public sealed class StudyPlan
             (Config, Tokenizer) = (ConfigJson.Read(model), TokenizerFile.Load(model));
             if (Tokenizer.VocabularySize > Config.VocabularySize)
             {
-                throw new EngineException(ErrorKind.BadInput, $"{model}: the tokenizer has {Tokenizer.VocabularySize} tokens, the model's vocabulary {Config.VocabularySize}");
+                throw new EngineException(ErrorKind.BadInput, $"{model}: the tokenizer has {Tokenizer.VocabularySize} tokens, the model's vocabulary {Config.VocabularySize}", "tokenizer.json and config.json must belong together");
             }
         }
         else
@@ -120,12 +120,12 @@ public sealed class StudyPlan
                 : !name.StartsWith(Bpe, StringComparison.Ordinal) ? TokenizerFile.Load(name)
                 : int.TryParse(name[Bpe.Length..], out int size) && size >= BpeTrainer.MinimumVocabulary
                     ? BpeTrainer.Train(documents.Seed.Concat(documents.Sources.SelectMany(s => documents.Units.GetValueOrDefault(s) ?? [])).Select(e => e.Text), size, cancellation: cancellation)
-                    : throw new EngineException(ErrorKind.BadInput, $"{Study.Path}: seed.tokenizer is '{name}'; bpe:N needs a vocabulary of at least {BpeTrainer.MinimumVocabulary}");
+                    : throw new EngineException(ErrorKind.BadInput, $"{Study.Path}: seed.tokenizer is '{name}'; bpe:N needs a vocabulary of at least {BpeTrainer.MinimumVocabulary}", "tokenizer: bpe:1024, or bytes");
             Config = ModelPresets.Create(preset, Tokenizer.VocabularySize, Tokenizer.BosId, Tokenizer.EosId);
         }
         if (Study.Units.Length > Config.ContextLength)
         {
-            throw new EngineException(ErrorKind.Usage, $"{Study.Path}: units.length is {Study.Units.Length}, the model's context is {Config.ContextLength} tokens");
+            throw new EngineException(ErrorKind.Usage, $"{Study.Path}: units.length is {Study.Units.Length}, the model's context is {Config.ContextLength} tokens", $"units: {{length: {Config.ContextLength}}} at most");
         }
     }
 
@@ -159,7 +159,7 @@ public sealed class StudyPlan
                 }
                 if (!UnitPlanner.Fits(size, settings.Tokens, settings.Tolerance))
                 {
-                    note = FormattableString.Invariant($"{name} has {(double)size / settings.Tokens:0.00} of the target");
+                    note = FormattableString.Invariant($"{(cuts.Count == 1 ? "its unit" : name)} has {(double)size / settings.Tokens:0.00} of the {settings.Tokens} tokens that units should have");
                 }
                 int at = units.Count;
                 _sequences.Add([.. packer.Sequences]);
@@ -173,7 +173,11 @@ public sealed class StudyPlan
                 scored += Evaluation.SourceOf(i) == domain ? Evaluation.LabelCount(i) : 0;
             }
             int evaluated = domain < 0 ? 0 : Evaluation.SourceSizes[domain];
-            note ??= evaluated == 0 ? "nothing to evaluate on" : null;
+            if (evaluated == 0)
+            {
+                // By a hash of the prompt: where all prompts are alike, all or none are held out.
+                note = (note is null ? "" : note + "; ") + "nothing to evaluate on, so it is no domain";
+            }
             if (note is not null)
             {
                 remarks.Add($"{source}: {note}");

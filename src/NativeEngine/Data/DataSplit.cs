@@ -28,7 +28,7 @@ public static class DataSplit
     {
         if (Path.GetFullPath(trainPath) == Path.GetFullPath(validPath))
         {
-            throw new EngineException(ErrorKind.Usage, $"splitting {reader.Name}: both sides would be written to {trainPath}");
+            throw new EngineException(ErrorKind.Usage, $"splitting {reader.Name}: both sides would be written to {trainPath}", "give --output and --valid different names");
         }
         DataSplitReport? report = null;
         JsonlWriter.Publish(trainPath, train => JsonlWriter.Publish(validPath, valid =>
@@ -42,7 +42,7 @@ public static class DataSplit
         if (!(validFraction > 0 && validFraction < 1))
         {
             throw new EngineException(ErrorKind.Usage,
-                FormattableString.Invariant($"splitting {reader.Name}: expected a held-out fraction between 0 and 1, got {validFraction}"));
+                FormattableString.Invariant($"splitting {reader.Name}: expected a held-out fraction between 0 and 1, got {validFraction}"), "--fraction 0.1 holds out a tenth");
         }
         long train = 0, valid = 0;
         foreach (var example in reader.Read(cancellation))

@@ -36,6 +36,9 @@ public sealed record JsonlOptions
     /// <summary>Whether examples keep their line, for programs that pass lines on with all their fields.</summary>
     public bool KeepLines { get; init; }
 
+    /// <summary>Only so many examples from the beginning; null: all.</summary>
+    public int? Limit { get; init; }
+
     /// <summary>How many bad lines keep their reason.</summary>
     public int ReasonsKept { get; init; } = 10;
 }

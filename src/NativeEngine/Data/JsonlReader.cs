@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Unicode;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Data;
 
@@ -13,7 +14,7 @@ namespace NativeEngine.Data;
 /// be a string or a number (its JSON text is its name). The first <see cref="SourceWindow"/> usable lines decide whether the file
 /// has sources: if none of them has the source field all examples belong to <see cref="DefaultSource"/> and a later line with the
 /// field is bad; if any has it, every line without it is bad.</para>
-/// <para>A missing file, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
+/// <para>A missing file, a device, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
 /// (<see cref="ErrorKind.BadInput"/>) under either policy. Memory: one line, plus at most the window's examples.</para>
 /// </summary>
 public sealed class JsonlReader
@@ -63,13 +64,15 @@ public sealed class JsonlReader
     /// <summary>The first bad lines with their reasons.</summary>
     public IReadOnlyList<BadLine> BadLines => _badLines;
 
-    /// <summary>The examples in file order. Each enumeration opens the input anew and restarts the counts.</summary>
-    public IEnumerable<Example> Read(CancellationToken cancellation = default)
+    /// <summary>The examples in file order, at most <see cref="JsonlOptions.Limit"/>. Each enumeration opens the input anew and restarts the counts.</summary>
+    public IEnumerable<Example> Read(CancellationToken cancellation = default) => _options.Limit is { } most ? ReadAll(cancellation).Take(most) : ReadAll(cancellation);
+
+    private IEnumerable<Example> ReadAll(CancellationToken cancellation)
     {
         LineCount = ExampleCount = BadLineCount = 0;
         _badLines.Clear();
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: _options.OnBadLine == BadLinePolicy.Skip);
         var window = new List<Example>();
         bool? hasSources = null;
         while (Next(lines, out var line, out bool tooLong))
@@ -80,7 +83,7 @@ public sealed class JsonlReader
             {
                 continue;
             }
-            var example = tooLong ? Bad(lines.Line, $"it is longer than {MaxLineBytes} bytes") : Parse(line, lines.Line);
+            var example = tooLong ? Bad(lines.Line, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"it is longer than {MaxLineBytes:N0} bytes")) : Parse(line, lines.Line);
             if (example is null)
             {
                 continue;
@@ -127,7 +130,7 @@ public sealed class JsonlReader
     public bool FirstLineHasArray(string field)
     {
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: false);
         while (Next(lines, out var line, out bool tooLong))
         {
             if (!tooLong && line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
@@ -234,7 +237,7 @@ public sealed class JsonlReader
             return Bad(number, hasPrompt || hasCompletion
                 ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
                     + $"\"{(hasPrompt ? _options.CompletionField : _options.PromptField)}\""
-                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"" + Fields(root));
+                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"" + Fields(root), FieldHint(root));
         }
         catch (JsonException e)
         {
@@ -269,12 +272,12 @@ public sealed class JsonlReader
         return name;
     }
 
-    private Example? Bad(long line, string reason)
+    private Example? Bad(long line, string reason, string? hint = null)
     {
         if (_options.OnBadLine == BadLinePolicy.Fail)
         {
             throw new EngineException(ErrorKind.BadInput, $"{_name}:{line}: {reason}",
-                "correct the line, or leave such lines out with --on-bad-line skip");
+                hint ?? "correct the line, or leave such lines out with --on-bad-line skip");
         }
         BadLineCount++;
         if (_badLines.Count < _options.ReasonsKept)
@@ -305,36 +308,45 @@ public sealed class JsonlReader
         }
         try
         {
-            var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+            var file = InputFile.Open(path);
             return path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             string why = e is FileNotFoundException or DirectoryNotFoundException ? "there is no such file"
                 : Directory.Exists(path) ? "it is a folder" : e.Message.TrimEnd('.');
-            throw new EngineException(ErrorKind.BadInput, $"reading {(path.Length == 0 ? "a data file" : path)}: {why}", e is FileNotFoundException && Beside(path) is { } near ? $"did you mean '{near}'?" : null, e);
+            throw new EngineException(ErrorKind.BadInput, $"reading {(path.Length == 0 ? "a data file" : path)}: {why}", OpenHint(path), e);
         }
     }
 
-    // A file of nearly that name in the same folder.
-    private static string? Beside(string path)
+    private static string OpenHint(string path) => path.Length == 0 ? "name a file, or - for standard input"
+        : Directory.Exists(path) ? MissingPath.Hint(Path.Combine(path, "*.jsonl")) ?? "name a file in it, or join several: cat *.jsonl > all.jsonl"
+        : File.Exists(path) ? $"ls -l {path}"
+        : MissingPath.Hint(path) ?? $"nengine data synth --output {path} makes one to try with";
+
+    // The first texts of a line: one of them is what was meant.
+    private static string[] Texts(JsonElement line) =>
+        [.. line.EnumerateObject().Where(m => m.Value.ValueKind == JsonValueKind.String && m.Name.Length <= 40).Take(6).Select(m => m.Name)];
+
+    private static string Fields(JsonElement line) =>
+        Texts(line) is { Length: > 0 } names ? $"; its texts are {string.Join(", ", names.Select(n => $"\"{n}\""))} (--text-field names one)" : "";
+
+    // What such a line calls for: names of its fields, when the file begins with it; else the line is the odd one.
+    private string? FieldHint(JsonElement line)
     {
-        string folder = Path.GetDirectoryName(path) ?? "";
-        try
-        {
-            return Suggestion.Nearest(Path.GetFileName(path), Directory.EnumerateFiles(folder.Length == 0 ? "." : folder).Take(10_000).Select(f => Path.GetFileName(f)!).Order(StringComparer.Ordinal)) is { } name
-                ? Path.Combine(folder, name) : null;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        if (ExampleCount > 0 || BadLineCount > 0)
         {
             return null;
         }
-    }
+        // The longest one is the text, the longest two in their order are prompt and completion.
+        string[] names = [.. Texts(line).Where(n => n != _options.SourceField).OrderByDescending(n => line.GetProperty(n).GetString()!.Length).Take(2)];
+        if (names.Length == 0)
+        {
+            return null;
+        }
+        string[] two = [.. Texts(line).Intersect(names)];
+        return $"--text-field {Word(names[0])}" + (two.Length == 2 ? $", or --prompt-field {Word(two[0])} --completion-field {Word(two[1])}" : "");
 
-    // The first texts of a line: one of them is what was meant.
-    private static string Fields(JsonElement line)
-    {
-        string[] names = [.. line.EnumerateObject().Where(m => m.Value.ValueKind == JsonValueKind.String && m.Name.Length <= 40).Take(6).Select(m => $"\"{m.Name}\"")];
-        return names.Length == 0 ? "" : $"; its texts are {string.Join(", ", names)} (--text-field names one)";
+        static string Word(string name) => name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.') ? name : $"'{name}'";
     }
 }

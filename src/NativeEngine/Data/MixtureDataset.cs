@@ -162,7 +162,7 @@ public sealed class MixtureDataset
         if (options.MaxLength < 2)
         {
             throw new EngineException(ErrorKind.Usage,
-                $"tokenizing a mixture: expected a longest sequence of at least 2 tokens, got {options.MaxLength}");
+                $"tokenizing a mixture: expected a longest sequence of at least 2 tokens, got {options.MaxLength}", "--seq-len 128");
         }
         var dataset = new MixtureDataset(options);
         var names = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -285,7 +285,7 @@ public sealed class MixtureDataset
         {
             throw new EngineException(ErrorKind.BadInput,
                 $"tokenizing a mixture: none of its {report.Read} examples has a label within {Options.MaxLength} tokens",
-                report.NoLabelAfterTruncation > 0 ? "allow longer sequences" : null);
+                report.NoLabelAfterTruncation > 0 ? "allow longer sequences: a larger --seq-len, or --loss-on all" : "an example needs at least two tokens");
         }
         string[] sorted = SourceOrder.Sort(names.Keys);
         var idOf = new int[sorted.Length];

@@ -39,7 +39,8 @@ public sealed class MultipleChoice(ITokenLosses engine, Tokenizer tokenizer)
         if (kept.Count == 0)
         {
             throw new EngineException(ErrorKind.BadInput,
-                $"none of {questions.Count} questions can be scored: {tooLong} are longer than the context of {engine.ContextLength} tokens, {noToken} have a choice without a token of its own");
+                $"none of {questions.Count} questions can be scored: {tooLong} are longer than the context of {engine.ContextLength} tokens, {noToken} have a choice without a token of its own",
+                tooLong > 0 ? "shorten the questions, or take a model with a longer context" : "leave out empty choices");
         }
         var data = Tokenize(kept, cancellation);
         var losses = new PerplexityEvaluator(engine) { TokensPerBatch = TokensPerBatch }.ExampleLosses(data, progress, cancellation);

@@ -115,6 +115,6 @@ public sealed class PerplexityEvaluator
         }
         return double.IsFinite(all)
             ? (all, completion)
-            : throw new EngineException(ErrorKind.Numerical, $"the loss of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {all}");
+            : throw new EngineException(ErrorKind.Numerical, $"the loss of example {data.InputIndex(example)} ({data.Sources[data.SourceOf(example)]}) is {all}", "its weights may have diverged in training: lower --lr, or look at that example");
     }
 }

@@ -20,7 +20,8 @@ internal sealed record AdapterConfig(int Rank, double Alpha, IReadOnlyList<Stric
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
         {
-            throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no adapter folder");
+            throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no adapter folder",
+                Directory.Exists(folder) ? $"nengine train --lora-rank 8 writes one: the folder adapter in its --output" : MissingPath.Hint(folder, holding: FileName));
         }
         return Parse(StrictJson.Load(path));
     }

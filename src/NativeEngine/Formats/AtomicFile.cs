@@ -24,10 +24,10 @@ public static class AtomicFile
             return;
         }
         string folder = Path.GetDirectoryName(target)
-            ?? throw new EngineException(ErrorKind.Usage, $"cannot write {path}: it is a folder, a file name is needed");
+            ?? throw new EngineException(ErrorKind.Usage, $"cannot write {path}: it is a folder, a file name is needed", $"{path.TrimEnd('/')}/NAME");
         if (Directory.Exists(target))
         {
-            throw new EngineException(ErrorKind.Usage, $"cannot write {path}: it is a folder, a file name is needed");
+            throw new EngineException(ErrorKind.Usage, $"cannot write {path}: it is a folder, a file name is needed", $"{path.TrimEnd('/')}/NAME");
         }
         TemporaryName.DeleteLeftovers(folder, Path.GetFileName(target));
         if (expectedBytes > 0)

@@ -10,6 +10,19 @@ internal static class FormatErrors
     public static EngineException Bad(string file, string sentence, string? hint = null, Exception? inner = null)
         => new(ErrorKind.BadInput, $"{file}: {sentence}", hint, inner);
 
+    /// <summary>A file that could not be opened: "FILE: why", with what may have been meant; <paramref name="otherwise"/> is the hint when nothing is near.</summary>
+    public static EngineException Unreadable(string file, Exception error, string? otherwise = null)
+    {
+        string why = error switch
+        {
+            FileNotFoundException or DirectoryNotFoundException => "there is no such file",
+            _ when Directory.Exists(file) => "this is a folder, a file is needed",
+            UnauthorizedAccessException => "no permission to read it",
+            _ => $"cannot be read: {error.Message.TrimEnd('.')}",
+        };
+        return Bad(file, why, MissingPath.Hint(file) ?? otherwise, error);
+    }
+
     /// <summary>A name from a file, quoted, cut to 80 characters, control characters and stray surrogates as \uXXXX.</summary>
     public static string Quote(string text)
     {

@@ -64,20 +64,14 @@ internal sealed unsafe class MappedFile : IDisposable
         SafeFileHandle? handle = null;
         try
         {
+            InputFile.RequireMappable(path);
             handle = File.OpenHandle(path);
             return new MappedFile(path, handle);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             handle?.Dispose();
-            string why = e switch
-            {
-                FileNotFoundException or DirectoryNotFoundException => "there is no such file",
-                UnauthorizedAccessException when Directory.Exists(path) => "this is a folder, a file is needed",
-                UnauthorizedAccessException => "no permission to read it",
-                _ => $"cannot be read: {e.Message}",
-            };
-            throw FormatErrors.Bad(path, why, inner: e);
+            throw FormatErrors.Unreadable(path, e);
         }
     }
 

@@ -57,7 +57,7 @@ internal sealed class StrictJson
         }
         if (!Utf8.IsValid(utf8))
         {
-            throw FormatErrors.Bad(file, "not UTF-8, so not JSON");
+            throw FormatErrors.Bad(file, "not UTF-8, so not JSON", "is it the file that was meant? file " + file);
         }
         try
         {

@@ -69,14 +69,13 @@ public static class BufferMerger
             int size = Type.Bits() / 8, outputSize = OutputType.Bits() / 8;
             for (long i = Start + first; i < Start + last; i += Piece)
             {
-                var piece = sums[..(int)Math.Min(Piece, Start + last - i)];
+                int count = (int)Math.Min(Piece, Start + last - i);
                 for (int k = 0; k < from.Length; k++)
                 {
                     from[k] = new StoredElements(Inputs[k] + (nint)(i * size), Type == DType.BF16);
                 }
-                StreamedSum.Compute(from, 0, Weights, piece);
-                StreamedSum.Divide(piece, Divisor);
-                int bad = OutputRounding.Store(piece, OutputType, new Span<byte>((void*)(Output + (nint)(i * outputSize)), piece.Length * outputSize));
+                var target = new Span<byte>((void*)(Output + (nint)(i * outputSize)), count * outputSize);
+                int bad = StreamedSum.Store(from, 0, Weights, Divisor, OutputType, target, sums);
                 if (bad >= 0)
                 {
                     ParameterMerger.KeepSmallest(ref FirstBad[0], i + bad);

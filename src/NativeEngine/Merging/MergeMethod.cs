@@ -188,10 +188,8 @@ internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coeffici
             }
             for (int at = 0; at < length; at += Piece)
             {
-                var piece = sums[..Math.Min(Piece, length - at)];
-                StreamedSum.Compute(fetched, at, _weights, piece);
-                StreamedSum.Divide(piece, divisor);
-                int here = OutputRounding.Store(piece, type, target.Slice((first + at) * size, piece.Length * size));
+                int n = Math.Min(Piece, length - at);
+                int here = StreamedSum.Store(fetched, at, _weights, divisor, type, target.Slice((first + at) * size, n * size), sums);
                 bad = bad < 0 && here >= 0 ? first + at + here : bad;
             }
         }

@@ -14,8 +14,8 @@ internal static class OutputRounding
     public static int Store(ReadOnlySpan<double> values, DType type, Span<byte> target) => type switch
     {
         DType.F32 => Store32(values, MemoryMarshal.Cast<byte, float>(target)),
-        DType.BF16 => Store16(values, MemoryMarshal.Cast<byte, ushort>(target), ToBFloat16, 0x7F80),
-        DType.F16 => Store16(values, MemoryMarshal.Cast<byte, ushort>(target), static v => BitConverter.HalfToUInt16Bits((Half)v), 0x7C00),
+        DType.BF16 => StoreBFloat16(values, MemoryMarshal.Cast<byte, ushort>(target)),
+        DType.F16 => StoreHalf(values, MemoryMarshal.Cast<byte, ushort>(target)),
         DType.F64 => Store64(values, MemoryMarshal.Cast<byte, double>(target)),
         _ => throw new ArgumentOutOfRangeException(nameof(type), type, "a merge is stored as F32, BF16, F16 or F64"),
     };
@@ -52,16 +52,64 @@ internal static class OutputRounding
             target[i] = (float)values[i];
             finite &= float.IsFinite(target[i]);
         }
-        return finite ? -1 : FirstNot(target, float.IsFinite);
+        return finite ? -1 : FirstNotFinite(target);
     }
 
-    private static int Store16(ReadOnlySpan<double> values, Span<ushort> target, Func<double, ushort> round, ushort infinity)
+    /// <summary>The index of the first element that is not finite, or -1.</summary>
+    public static int FirstNotFinite(ReadOnlySpan<float> values) => FirstNot(values, float.IsFinite);
+
+    private static int StoreBFloat16(ReadOnlySpan<double> values, Span<ushort> target)
+    {
+        const int Part = 512;
+        Span<float> floats = stackalloc float[Part];
+        var ends = Vector256.Create((ushort)0x7F80);
+        var bad = Vector256<ushort>.Zero;
+        int done = 0;
+        for (; done + 16 <= values.Length;)
+        {
+            int count = Math.Min(Part, (values.Length - done) / 16 * 16);
+            ToOdd(values.Slice(done, count), floats);
+            HalfPrecision.NarrowToBFloat16(floats[..count], target.Slice(done, count));
+            for (int last = done + count; done < last; done += 16)
+            {
+                bad |= Vector256.Equals(Vector256.Create(target[done..]) & ends, ends);
+            }
+        }
+        bool finite = bad == Vector256<ushort>.Zero;
+        for (; done < values.Length; done++)
+        {
+            target[done] = ToBFloat16(values[done]);
+            finite &= IsFinite(target[done]);
+        }
+        return finite ? -1 : FirstNot<ushort>(target, IsFinite);
+
+        static bool IsFinite(ushort bits) => (bits & 0x7F80) != 0x7F80;
+    }
+
+    /// <summary>Doubles to floats, toward zero with the lowest bit set when anything was cut off; lengths are multiples of 8.</summary>
+    private static void ToOdd(ReadOnlySpan<double> values, Span<float> target)
+    {
+        for (int i = 0; i < values.Length; i += 8)
+        {
+            Vector256<double> low = Vector256.Create(values[i..]), high = Vector256.Create(values[(i + 4)..]);
+            var near = Vector256.Narrow(low, high);
+            Vector256<double> nearLow = Vector256.WidenLower(near), nearHigh = Vector256.WidenUpper(near);
+            var equal = Vector256.Narrow(Vector256.Equals(low, nearLow).AsInt64(), Vector256.Equals(high, nearHigh).AsInt64());
+            // All ones is minus one: the next float toward zero.
+            var above = Vector256.Narrow(
+                Vector256.GreaterThan(Vector256.Abs(nearLow), Vector256.Abs(low)).AsInt64(), Vector256.GreaterThan(Vector256.Abs(nearHigh), Vector256.Abs(high)).AsInt64());
+            ((near.AsInt32() + above) | Vector256.AndNot(Vector256<int>.One, equal)).AsSingle().CopyTo(target[i..]);
+        }
+    }
+
+    private static int StoreHalf(ReadOnlySpan<double> values, Span<ushort> target)
     {
         int first = -1;
         for (int i = values.Length - 1; i >= 0; i--)
         {
-            target[i] = round(values[i]);
-            first = (target[i] & infinity) == infinity ? i : first;
+            var half = (Half)values[i];
+            target[i] = BitConverter.HalfToUInt16Bits(half);
+            first = Half.IsFinite(half) ? first : i;
         }
         return first;
     }

@@ -27,13 +27,11 @@ internal sealed class RecipeReader
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path, Path.GetDirectoryName(Path.GetFullPath(path)))
-                : throw FormatErrors.Bad(path, $"a recipe of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
+            return Parse(InputFile.ReadAllText(path, StrictYaml.MaxFileBytes), path, Path.GetDirectoryName(Path.GetFullPath(path)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw FormatErrors.Bad(path, $"the recipe cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e, "without a recipe: nengine merge --linear A=0.5 B=0.5 --output DIR");
         }
     }
 
@@ -42,7 +40,8 @@ internal sealed class RecipeReader
         var documents = StrictYaml.Parse(yaml, name);
         return documents.Count == 1 && documents[0] is YamlMappingNode root
             ? new RecipeReader(name).Recipe(root, folder)
-            : throw FormatErrors.Bad(name, $"a recipe is one mapping with merge_method and models, got {documents.Count} documents or another form");
+            : throw FormatErrors.Bad(name, $"a recipe is one mapping with merge_method and models, got {documents.Count} documents or another form",
+                "{merge_method: linear, models: [{model: A, parameters: {weight: 0.5}}, {model: B, parameters: {weight: 0.5}}]} is one");
     }
 
     private MergeRecipe Recipe(YamlMappingNode root, string? folder)

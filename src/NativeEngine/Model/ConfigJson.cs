@@ -19,7 +19,8 @@ public static class ConfigJson
         if (!File.Exists(path))
         {
             throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no model folder",
-                Directory.Exists(folder) ? null : "the folder itself does not exist");
+                Directory.Exists(folder) ? "the --output of nengine train is one, and so is a download of a Llama model from Hugging Face"
+                    : MissingPath.Hint(folder, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {folder} makes one");
         }
         return Parse(StrictJson.Load(path));
     }
@@ -30,19 +31,19 @@ public static class ConfigJson
         string path = json.File, type = json.OptionalString("model_type") ?? "llama";
         if (type != "llama")
         {
-            throw new EngineException(ErrorKind.BadInput, $"{path}: \"model_type\" is \"{type}\"; this engine runs \"llama\"");
+            throw new EngineException(ErrorKind.BadInput, $"{path}: \"model_type\" is \"{type}\"; this engine runs \"llama\"", "nengine eval --engine onnx evaluates other architectures from their .onnx file");
         }
         foreach (string bias in new[] { "attention_bias", "mlp_bias" })
         {
             if (json.OptionalBool(bias) == true)
             {
-                throw new EngineException(ErrorKind.BadInput, $"{path}: \"{bias}\" is true; projections with biases are not supported");
+                throw new EngineException(ErrorKind.BadInput, $"{path}: \"{bias}\" is true; projections with biases are not supported", "nengine eval --engine onnx evaluates such a model from its .onnx file");
             }
         }
         string activation = json.OptionalString("hidden_act") ?? "silu";
         if (activation is not ("silu" or "swish"))
         {
-            throw new EngineException(ErrorKind.BadInput, $"{path}: \"hidden_act\" is \"{activation}\"; only silu is supported");
+            throw new EngineException(ErrorKind.BadInput, $"{path}: \"hidden_act\" is \"{activation}\"; only silu is supported", "nengine eval --engine onnx evaluates such a model from its .onnx file");
         }
         int hidden = json.RequireInt("hidden_size", 1), heads = json.RequireInt("num_attention_heads", 1);
         return new LlamaConfig

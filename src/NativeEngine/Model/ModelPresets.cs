@@ -21,6 +21,23 @@ public static class ModelPresets
     /// <summary>The preset that "preset:NAME" names, or null for anything else, which is a model folder.</summary>
     public static string? NameIn(string model) => model.StartsWith(Prefix, StringComparison.Ordinal) ? model[Prefix.Length..] : null;
 
+    /// <summary>Refuses what is meant as a preset where a folder is needed, and a preset without its prefix. Errors: Usage with what to write.</summary>
+    internal static void RequireFolder(string model)
+    {
+        if (Directory.Exists(model))
+        {
+            return;
+        }
+        if (NameIn(model) is not null)
+        {
+            throw new EngineException(ErrorKind.Usage, $"{model} has fresh weights; a trained model's folder is needed here", $"nengine train --model {model} --data builtin --steps 200 --output runs/first");
+        }
+        if (Names.Contains(model))
+        {
+            throw new EngineException(ErrorKind.Usage, $"there is no folder {model}; the preset is written {Prefix}{model}", $"--model {Prefix}{model}");
+        }
+    }
+
     /// <summary>Every preset's name, smallest first.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. _table.Select(p => p.Name)];
 

@@ -15,6 +15,7 @@ public sealed class OpenModel : IDisposable
     /// </summary>
     public OpenModel(string folder, string? adapter, Device device, CancellationToken cancellation)
     {
+        ModelPresets.RequireFolder(folder);
         Tokenizer = TokenizerFile.Load(folder);
         (Config, _parameters) = ModelFolder.Load(folder, device, cancellation);
         try

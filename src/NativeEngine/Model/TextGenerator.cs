@@ -24,7 +24,7 @@ public sealed class TextGenerator(LlamaModel model)
         }
         if (prompt.Count > model.Config.ContextLength)
         {
-            throw new EngineException(ErrorKind.BadInput, $"the prompt has {prompt.Count} tokens, the model's context is {model.Config.ContextLength}");
+            throw new EngineException(ErrorKind.BadInput, $"the prompt has {prompt.Count} tokens, the model's context is {model.Config.ContextLength}", "give a shorter --prompt");
         }
         if (options.MaxTokens < 0 || !(options.Temperature >= 0) || !(options.TopP > 0 && options.TopP <= 1))
         {

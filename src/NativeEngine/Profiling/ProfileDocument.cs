@@ -7,18 +7,18 @@ namespace NativeEngine.Profiling;
 /// <summary>A profile as JSON members: roofs in units per second, one entry a row and size.</summary>
 public static class ProfileDocument
 {
-    /// <summary>Writes the members into an open object.</summary>
-    public static void Write(Utf8JsonWriter json, KernelProfile profile)
+    /// <summary>Writes the members into an open object; with a baseline each row has its earlier time and whether it is slower.</summary>
+    public static void Write(Utf8JsonWriter json, KernelProfile profile, ProfileBaseline? baseline = null)
     {
         json.Objects("roofs", profile.SingleThread is { } single ? [profile.Roofs, single] : new[] { profile.Roofs }, roofs => WriteRoofs(json, roofs));
-        json.Objects("rows", profile.Measurements, m => WriteRow(json, m, profile.Roofs));
+        json.Objects("rows", profile.Measurements, m => WriteRow(json, m, profile.Roofs, baseline));
         json.Objects("skipped", profile.Skipped, skipped =>
         {
             json.WriteString("kernel", skipped.Row.Name);
             json.WriteString("size", skipped.Size.ToString());
             json.WriteString("reason", skipped.Reason);
         });
-        json.Objects("above_roof", profile.AboveRoof, m => WriteRow(json, m, profile.Roofs));
+        json.Objects("above_roof", profile.AboveRoof, m => WriteRow(json, m, profile.Roofs, baseline));
     }
 
     private static void WriteRoofs(Utf8JsonWriter json, MachineRoofs roofs)
@@ -45,7 +45,7 @@ public static class ProfileDocument
         });
     }
 
-    private static void WriteRow(Utf8JsonWriter json, KernelMeasurement m, MachineRoofs roofs)
+    private static void WriteRow(Utf8JsonWriter json, KernelMeasurement m, MachineRoofs roofs, ProfileBaseline? baseline)
     {
         json.WriteString("kernel", m.Row.Name);
         json.WriteStartObject("size");
@@ -67,5 +67,10 @@ public static class ProfileDocument
         }
         json.WriteString("bound", m.Bound(roofs));
         json.WriteNumber("share", m.Share(roofs));
+        if (baseline?.Seconds(m) is { } seconds)
+        {
+            json.WriteNumber("baseline_seconds", seconds);
+            json.WriteBoolean("slower", baseline.IsSlower(m));
+        }
     }
 }

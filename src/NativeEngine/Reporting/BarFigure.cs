@@ -17,6 +17,7 @@ public sealed record BarRow(
 public sealed class BarFigure : Figure
 {
     private const double RowHeight = 21;
+    private const int MostNameLines = 4;
 
     /// <summary>The rows, from above.</summary>
     public required IReadOnlyList<BarRow> Rows { get; init; }
@@ -74,19 +75,25 @@ public sealed class BarFigure : Figure
         var rows = Rows.Take(MostRows).ToArray();
         var entries = Kinds.Count > 1 ? Kinds.Select((k, i) => ($"bar {Colour(i)}", k)).ToList() : [];
         double legend = Legend(null, 0, width, entries);
-        double height = RowHeight * Math.Max(1, rows.Length), rest = rows.Length < Rows.Count ? 18 : 0;
+        double most = Math.Min(0.38 * width, 260);
+        double left = 16 + Math.Min(most, rows.Select(r => FigureStyle.TextWidth(r.Label, FigureStyle.SmallSize)).DefaultIfEmpty(20).Max());
+        string[][] names = [.. rows.Select(r => Fold(r.Label, left - 14, FigureStyle.SmallSize, MostNameLines))];
+        double[] heights = [.. names.Select(n => RowHeight + ((n.Length - 1) * NameLine))];
+        double height = Math.Max(RowHeight, heights.Sum()), rest = rows.Length < Rows.Count ? 18 : 0;
         var (svg, top) = Begin(width, t => t + legend + 10 + height + rest + 38);
         Legend(svg, top, width, entries);
         double plotTop = top + legend + 8, bottom = plotTop + height;
-        double most = Math.Min(0.38 * width, 260);
-        double left = 16 + Math.Min(most, rows.Select(r => FigureStyle.TextWidth(r.Label, FigureStyle.SmallSize)).DefaultIfEmpty(20).Max());
         string[] texts = [.. rows.Select(Text)];
         double right = width - 14 - Math.Min(0.34 * width, texts.Select(t => FigureStyle.TextWidth(t, FigureStyle.SmallSize)).DefaultIfEmpty(0).Max());
         var x = Axis(rows, left, right);
         new Plot(svg, x, new AxisScale(0, 1, bottom, plotTop, false)).DrawX(ValueName, x.Ticks(width < 500 ? 3 : 6));
+        double y = plotTop;
         for (int i = 0; i < rows.Length; i++)
         {
-            Row(svg, x, rows[i], plotTop + ((i + 0.5) * RowHeight), left, width, texts[i]);
+            double middle = y + (heights[i] / 2);
+            WriteName(svg, left - 8, middle, names[i], rows[i].Label);
+            Row(svg, x, rows[i], middle, left, width, texts[i]);
+            y += heights[i];
         }
         if (rest > 0)
         {
@@ -104,7 +111,6 @@ public sealed class BarFigure : Figure
 
     private void Row(SvgDocument svg, AxisScale x, BarRow row, double at, double left, double width, string text)
     {
-        svg.Text("small", left - 8, at + 4, Fit(row.Label, left - 14, FigureStyle.SmallSize), "end");
         string tell = $"{row.Label}: {ReportNumber.Exact(row.Value)}" + (double.IsFinite(row.Whole) ? $" of {ReportNumber.Exact(row.Whole)}" : "")
             + (double.IsFinite(row.Low) ? $" ({ReportNumber.Exact(row.Low)} to {ReportNumber.Exact(row.High)})" : "") + (row.Note.Length > 0 ? $", {row.Note}" : "");
         string colour = Colour(row.Kind);

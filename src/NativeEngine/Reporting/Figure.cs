@@ -73,7 +73,51 @@ public abstract class Figure
         {
             length--;
         }
-        return text[..length].TrimEnd() + "…";
+        return text[..(char.IsHighSurrogate(text[length - 1]) ? length - 1 : length)].TrimEnd() + "…";
+    }
+
+    /// <summary>Height of a line of a folded name.</summary>
+    private protected const double NameLine = 12;
+
+    /// <summary>
+    /// A name as at most so many lines that fit a width, broken after spaces and joints (+ , ; / _ - . = :), else within a word. What does not fit ends in an ellipsis.
+    /// </summary>
+    internal static string[] Fold(string name, double width, double size, int most)
+    {
+        var lines = new List<string>();
+        int start = 0;
+        while (start < name.Length && lines.Count < most - 1 && FigureStyle.TextWidth(name[start..], size) > width)
+        {
+            int end = start + 1;
+            while (end < name.Length && FigureStyle.TextWidth(name[start..(end + 1)].TrimEnd(), size) <= width)
+            {
+                end++;
+            }
+            int joint = name.LastIndexOfAny([' ', '+', ',', ';', '/', '_', '-', '.', '=', ':'], end - 1, end - start);
+            end = joint > start ? joint + 1 : char.IsHighSurrogate(name[end - 1]) ? end + 1 : end;
+            lines.Add(name[start..end].TrimEnd());
+            start = end + (name.AsSpan(end).Length - name.AsSpan(end).TrimStart().Length);
+        }
+        lines.Add(Fit(name[start..], width, size));
+        return [.. lines];
+    }
+
+    /// <summary>A folded name that ends at a position, its lines around a height; where it was cut a tooltip tells the whole.</summary>
+    private protected static void WriteName(SvgDocument svg, double right, double middle, string[] lines, string name)
+    {
+        bool cut = lines[^1].EndsWith('…') && !name.EndsWith('…');
+        if (cut)
+        {
+            svg.Group("hint", name);
+        }
+        for (int i = 0; i < lines.Length; i++)
+        {
+            svg.Text("small", right, middle + 4 + ((i - ((lines.Length - 1) / 2.0)) * NameLine), lines[i], "end");
+        }
+        if (cut)
+        {
+            svg.End();
+        }
     }
 
     /// <summary>Swatches with names, wrapped; returns the height used. Draws nothing without a document.</summary>

@@ -5,6 +5,8 @@ namespace NativeEngine.Reporting;
 /// <summary>A matrix of cells, darker for larger values.</summary>
 public sealed class HeatFigure : Figure
 {
+    private const int MostNameLines = 3;
+
     /// <summary>Names of the rows, from above.</summary>
     public required IReadOnlyList<string> Rows { get; init; }
 
@@ -43,8 +45,11 @@ public sealed class HeatFigure : Figure
     {
         double most = Math.Min(0.36 * width, 240);
         double left = 16 + Math.Min(most, Rows.Select(r => FigureStyle.TextWidth(r, FigureStyle.SmallSize)).DefaultIfEmpty(20).Max());
-        double cell = (width - 14 - left) / Math.Max(1, Columns.Count), rowHeight = Rows.Count > 30 ? 14 : 22;
-        double height = rowHeight * Math.Max(1, Rows.Count);
+        bool many = Rows.Count > 30;
+        string[][] rowNames = [.. Rows.Select(r => Fold(r, left - 14, FigureStyle.SmallSize, many ? 1 : MostNameLines))];
+        double cell = (width - 14 - left) / Math.Max(1, Columns.Count), rowHeight = many ? 14 : 22;
+        double[] heights = [.. rowNames.Select(n => rowHeight + (NameLine * (n.Length - 1)))];
+        double height = Math.Max(rowHeight, heights.Sum()), y = 0;
         double darkest = double.IsFinite(Darkest) ? Darkest : Cells().Where(double.IsFinite).Select(Math.Abs).DefaultIfEmpty(1).Max();
         darkest = darkest > 0 ? darkest : 1;
         bool written = Cells().Where(double.IsFinite).Select(v => FigureStyle.TextWidth(Show(v), FigureStyle.SmallSize)).DefaultIfEmpty(0).Max() + 6 < cell && rowHeight > 15;
@@ -55,14 +60,15 @@ public sealed class HeatFigure : Figure
         var (svg, top) = Begin(width, t => t + 30 + height + below + 22);
         Scale(svg, top + 14, width, darkest);
         double plotTop = top + 26;
+        y = plotTop;
         for (int r = 0; r < Rows.Count; r++)
         {
-            double y = plotTop + (r * rowHeight);
-            svg.Text("small", left - 8, y + (rowHeight / 2) + 4, Fit(Rows[r], left - 14, FigureStyle.SmallSize), "end");
+            WriteName(svg, left - 8, y + (heights[r] / 2), rowNames[r], Rows[r]);
             for (int c = 0; c < Columns.Count; c++)
             {
-                Cell(svg, r, c, left + (c * cell), y, cell, rowHeight, darkest, written);
+                Cell(svg, r, c, left + (c * cell), y, cell, heights[r], darkest, written);
             }
+            y += heights[r];
         }
         double last = double.NegativeInfinity;
         for (int c = 0; c < Columns.Count; c++)

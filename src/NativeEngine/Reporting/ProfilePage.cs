@@ -6,8 +6,8 @@ namespace NativeEngine.Reporting;
 /// <summary>The report of a profile: kernels against the machine's roofs, or where the time of a piece of work goes.</summary>
 public static class ProfilePage
 {
-    /// <summary>Kernels against roofs.</summary>
-    public static Report Of(KernelProfile profile, IReadOnlyList<(string, string)> origin)
+    /// <summary>Kernels against roofs, and against an earlier profile where there is one.</summary>
+    public static Report Of(KernelProfile profile, IReadOnlyList<(string, string)> origin, ProfileBaseline? baseline = null)
     {
         var roofs = profile.Roofs;
         var rows = profile.Measurements;
@@ -38,8 +38,29 @@ public static class ProfilePage
                 {
                     Figures = [new DrawnFigure(table, width => RooflineFigure.Draw(profile, width)) { Name = "roofline", Title = "Roofline" }],
                 },
+                .. baseline is null ? (ReportSection[])[] : [Compared(rows, baseline)],
             ],
             Origin = origin,
+        };
+    }
+
+    private static ReportSection Compared(IReadOnlyList<KernelMeasurement> rows, ProfileBaseline baseline)
+    {
+        var both = rows.Where(m => baseline.Seconds(m) is not null).OrderByDescending(m => baseline.Ratio(m)).ToArray();
+        int slower = both.Count(baseline.IsSlower);
+        return new ReportSection(
+            "Is it slower than before?",
+            both.Length == 0 ? $"{baseline.Name} has none of these kernels at these sizes."
+                : $"{(slower == 0 ? "Nothing is slower beyond the noise" : $"{slower} of {both.Length} are slower beyond the noise")} than in {baseline.Name} ({baseline.Machine}); the median time is {ReportNumber.Short(baseline.Ratio(both[both.Length / 2])!.Value)} times the earlier one.")
+        {
+            Figures = both.Length == 0 ? [] :
+            [
+                new BarFigure
+                {
+                    Name = "baseline", Title = "Time now / time then", RowName = "kernel and size", ValueName = "ratio", Dots = true, Kinds = ["as fast, within the noise", "slower"],
+                    Rows = [.. both.Select(m => new BarRow($"{m.Row.Name} {m.Size}", baseline.Ratio(m)!.Value, Kind: baseline.IsSlower(m) ? 1 : 0))],
+                },
+            ],
         };
     }
 

@@ -23,7 +23,7 @@ public static class SelectionPage
         {
             if (rows.Rows != document.N || rows.RowLength != document.Dimension)
             {
-                throw new EngineException(ErrorKind.BadInput, $"the selection is of {document.N} x {document.Dimension} features, these are {rows.Shape}");
+                throw new EngineException(ErrorKind.BadInput, $"the selection is of {document.N} x {document.Dimension} features, these are {rows.Shape}", "name the features that the selection was made from");
             }
             if (!normalizer.IsIdentity)
             {
@@ -49,7 +49,7 @@ public static class SelectionPage
         {
             Kind = "select",
             Title = $"Selection: {document.Indices.Count} of {document.N} examples",
-            Subtitle = $"{Count(document.Sources.Count, "source")}, features of {document.Dimension} numbers compared by {document.Metric.ToString().ToLowerInvariant()} distance{(document.Adam ? ", normalised like Adam's updates" : "")}.",
+            Subtitle = $"{Count(document.Sources.Count, "source")}, features of {document.Dimension} numbers compared by {document.Metric.ToString().ToLowerInvariant()} distance{(document.Adam ? ", normalised like Adam's updates" : "")}. {Numbering(document)}",
             Facts =
             [
                 new("selected", Number(document.Indices.Count), document.Indices.Count),
@@ -65,6 +65,10 @@ public static class SelectionPage
             Origin = origin,
         };
     }
+
+    private static string Numbering(SelectionDocument d) => d.Data is null || d.Lines is null ? "Examples are the rows of the features, counted from 0."
+        : d.Indices.Zip(d.Lines).All(p => p.First + 1L == p.Second) ? $"Example i is line i + 1 of {d.Data}."
+        : $"Examples are counted from 0 in the order of {d.Data}, without lines that are empty or were left out; the selection's \"lines\" are the lines of its picks.";
 
     private static ReportSection Kept(SelectionDocument d)
     {

@@ -45,7 +45,7 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
         // Opened where a failure is caught.
         static IEnumerable<string> Text(string path)
         {
-            foreach (string line in File.ReadLines(path))
+            foreach (string line in InputFile.ReadLines(path))
             {
                 yield return line;
             }

@@ -100,18 +100,18 @@ public sealed record TrainOptions
     {
         Check(Steps >= 1, $"the number of steps is {Steps}, it must be at least 1");
         Check(Pool >= 1, $"the pool has {Pool} examples, it must have at least 1");
-        Check(Selection == BatchSelection.Full || (Batch >= 1 && Batch <= Pool), $"the batch has {Batch} examples, it must have from 1 to the pool's {Pool}");
-        Check(LearningRate > 0 && double.IsFinite(LearningRate), $"the learning rate is {LearningRate}, it must be a positive number");
+        Check(Selection == BatchSelection.Full || (Batch >= 1 && Batch <= Pool), $"the batch has {Batch} examples, it must have from 1 to the pool's {Pool}", $"--pool {Math.Max(2L * Batch, 2)} with --batch {Math.Max(Batch, 1)}, or --batch {Math.Max(1, Pool / 2)} with --pool {Math.Max(Pool, 1)}");
+        Check(LearningRate > 0 && double.IsFinite(LearningRate), $"the learning rate is {LearningRate}, it must be a positive number", "--lr 1e-3");
         Check(WarmupRatio is >= 0 and <= 1, $"the warm-up ratio is {WarmupRatio}, it must lie between 0 and 1");
         Check(ClipNorm >= 0, $"the clip norm is {ClipNorm}, it must not be negative");
         Check(MicroBatchTokens >= 0 && FeatureTokens >= 1, $"a pass of {MicroBatchTokens} or {FeatureTokens} tokens is impossible");
         return this;
 
-        static void Check(bool ok, string sentence)
+        static void Check(bool ok, string sentence, string? hint = null)
         {
             if (!ok)
             {
-                throw new EngineException(ErrorKind.Usage, sentence);
+                throw new EngineException(ErrorKind.Usage, sentence, hint);
             }
         }
     }

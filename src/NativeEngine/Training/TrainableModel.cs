@@ -83,6 +83,7 @@ public sealed class TrainableModel : IDisposable
     /// <summary>A model folder with its tokenizer. Errors: as <see cref="ModelFolder.Load"/> and <see cref="TokenizerFile.Load"/>.</summary>
     public static TrainableModel FromFolder(string folder, LoraOptions? lora, ulong seed, Device device, CancellationToken cancellation = default)
     {
+        ModelPresets.RequireFolder(folder);
         var tokenizer = TokenizerFile.Load(folder);
         var (config, parameters) = ModelFolder.Load(folder, device, cancellation);
         return new TrainableModel(config, parameters, tokenizer, lora, seed, folder);

@@ -1,5 +1,6 @@
 using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Ablation.Ranking;
+using NativeEngine.Ablation.Statistics;
 
 namespace NativeEngine.Tests.Ablation;
 
@@ -46,7 +47,57 @@ public sealed class ScreeningTests
         Assert.Equal(0, evaluator.TokensScored);
     }
 
-    private sealed class WobblingEvaluator(double wobble)
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Run_DocumentsThatDisagree_MarginHoldsTheirNoise(ulong seed)
+    {
+        // Few documents say little of the others here: what is best on the first eight need not be best on all.
+        var evaluator = new WobblingEvaluator(0.001, peculiar: 2, seed);
+        var score = MixtureScore.Uniform(2);
+        var screen = Screening.Run(evaluator, score, _candidates, finalists: 8, keep: 4, seed)!;
+        Assert.True(screen.Margin >= Screening.Errors * screen.Noise && screen.Noise > 10 * screen.Error.RootMeanSquare, $"noise {screen.Noise}, error {screen.Error.RootMeanSquare}");
+        double[] truth = [.. _candidates.Select(m => score.Of(evaluator.DomainLosses(m)))];
+        Assert.Contains(Array.IndexOf(truth, truth.Min()), screen.Kept);
+        Assert.Equal(screen.Kept.Count <= 2 * (screen.Fitted + Screening.Checks) ? screen.Blocks : 1, screen.RaceFrom);
+        var race = Racing.Run(evaluator, score, [.. screen.Kept.Select(c => _candidates[c])], 8, 4, screen.Blocks);
+        Assert.Equal(screen.Documents, race.Rounds[0].Documents);
+    }
+
+    [Fact]
+    public void OfDifference_RandomFirstDocuments_IsTheErrorThatIsMade()
+    {
+        const int Documents = 40, First = 10, Trials = 4000;
+        var random = new CounterRandom(7, RandomPurpose.Resampling);
+        double[] difference = [.. Enumerable.Range(0, Documents).Select(i => random.Uniform((ulong)i) * (1 + (i % 2)))];
+        long[] tokens = [.. Enumerable.Range(0, Documents).Select(i => 20 + (i % 7))];
+        double stated = 0, made = 0;
+        for (int t = 0; t < Trials; t++)
+        {
+            int[] order = [.. DocumentTable.SpreadOrder([.. Enumerable.Range(0, Documents).Select(i => i % 2)], (ulong)t)];
+            var table = new DocumentTable(["A", "B"], [.. order.Select(i => new EvaluationDocument(i % 2, tokens[i], 1))]);
+            double[] a = [.. order.Select(i => difference[i])], b = new double[Documents];
+            double[] weights = [0.25, 0.75];
+            double error = SamplingNoise.OfDifference(a.AsSpan(0, First), b.AsSpan(0, First), table, weights);
+            double[] few = table.DomainLosses(a.AsSpan(0, First)), all = table.DomainLosses(a);
+            double off = (weights[0] * (few[0] - all[0])) + (weights[1] * (few[1] - all[1]));
+            (stated, made) = (stated + (error * error), made + (off * off));
+        }
+        Assert.InRange(stated / made, 0.9, 1.1);
+    }
+
+    [Fact]
+    public void OfDifference_KnownDocuments_Formula()
+    {
+        // One domain of 4 documents of 2 tokens, two of them seen: differences 1 and 3, r = 1, residuals -1 and 1; (1 - 2/4) * 2/1 * 2/16.
+        var table = new DocumentTable(["A"], [new(0, 2, 1), new(0, 2, 1), new(0, 2, 1), new(0, 2, 1)]);
+        Assert.Equal(Math.Sqrt(0.125), SamplingNoise.OfDifference([2, 5], [1, 2], table, [1]), 1e-12);
+        Assert.Equal(0, SamplingNoise.OfDifference([2, 5, 9, 4], [1, 2, 2, 2], table, [1]));
+        Assert.Equal(double.NaN, SamplingNoise.OfDifference([2], [1], table, [1]));
+    }
+
+    private sealed class WobblingEvaluator(double wobble, double peculiar = 0, ulong seed = 0)
         : MixtureEvaluator(new DocumentTable(["A", "B"], [.. Enumerable.Range(0, 64).Select(i => new EvaluationDocument(i % 2, 10, 10))], [4, 8, 16, 32, 64]), null)
     {
         public override string Name => "known";
@@ -70,6 +121,19 @@ public sealed class ScreeningTests
 
         protected override string BlockKey(int block) => "";
 
-        protected override void Compute(int lane, Mixture mixture, int block, Span<double> losses) => losses.Fill(10 * Loss(mixture));
+        protected override void Compute(int lane, Mixture mixture, int block, Span<double> losses) => Losses(mixture, block, losses);
+
+        // A document's loss differs from that of its mixture by so much for each unit of weight.
+        private void Losses(Mixture mixture, int block, Span<double> losses)
+        {
+            double loss = Loss(mixture);
+            var random = new CounterRandom(seed, RandomPurpose.Resampling, 5);
+            for (int i = 0; i < losses.Length; i++)
+            {
+                int document = Table.Block(block).Start.Value + i;
+                double own = mixture.Weights.Select((w, u) => w * (random.Uniform((ulong)((document * 5) + u)) - 0.5)).Sum();
+                losses[i] = 10 * (loss + (peculiar * own));
+            }
+        }
     }
 }

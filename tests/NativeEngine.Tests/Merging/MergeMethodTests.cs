@@ -185,6 +185,71 @@ public sealed class MergeMethodTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(15)]
+    [InlineData(16)]
+    [InlineData(1037)]
+    public void OutputRounding_BFloat16InVectors_SameBitsAsOneByOne(int count)
+    {
+        var random = new CounterRandom(10, RandomPurpose.Test);
+        double[] special = [0, -0.0, 1e-310, -1e-41, 3.3895313892515355e38, 1 + (1.0 / 256), 1 + (3.0 / 256), -1 - (1.0 / 256) - 1e-12];
+        double[] values = [.. Enumerable.Range(0, count).Select(i => i % 5 == 0 ? special[i / 5 % special.Length]
+            : Math.ScaleB(1 + (random.Below((ulong)(2 * i), 1 << 20) / (double)(1 << 20)), (int)random.Below((ulong)((2 * i) + 1), 270) - 145))];
+        var stored = new byte[2 * count];
+        Assert.Equal(-1, OutputRounding.Store(values, DType.BF16, stored));
+        Assert.Equal(values.Select(OutputRounding.ToBFloat16), Enumerable.Range(0, count).Select(i => BitConverter.ToUInt16(stored, 2 * i)));
+        foreach (double bad in new[] { double.NaN, double.NegativeInfinity, 3.4e38, 1e300 })
+        {
+            double kept = values[count / 2];
+            values[count / 2] = bad;
+            Assert.Equal(count / 2, OutputRounding.Store(values, DType.BF16, stored));
+            values[count / 2] = kept;
+        }
+    }
+
+    [Theory]
+    [InlineData(DType.F32, DType.F32, 8.0)]
+    [InlineData(DType.F32, DType.BF16, 1.0)]
+    [InlineData(DType.BF16, DType.F32, 0.7)]
+    [InlineData(DType.BF16, DType.BF16, 1.3)]
+    public unsafe void StreamedSum_AnyLengthAndType_SameBitsAsOneInputAfterTheOther(DType from, DType to, double divisor)
+    {
+        double[] weights = [0.3, -1.0, 1e-3];
+        foreach (int count in new[] { 1, 31, 32, 33, 1000 })
+        {
+            const int First = 3;
+            float[][] x = [.. weights.Select((_, k) => MergeKit.Normal((uint)k, count + First)
+                .Select(v => from == DType.F32 ? (float)v : HalfPrecision.FromBFloat16(HalfPrecision.ToBFloat16((float)v))).ToArray())];
+            var expected = new double[count];
+            for (int k = 0; k < x.Length; k++)
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    expected[i] += weights[k] * x[k][First + i];
+                }
+            }
+            int size = to.Bits() / 8;
+            byte[] reference = new byte[count * size], target = new byte[count * size];
+            Assert.Equal(-1, OutputRounding.Store([.. expected.Select(v => v / divisor)], to, reference));
+            byte[][] stored = [.. x.Select(v => Stored(v, from))];
+            fixed (byte* a = stored[0], b = stored[1], c = stored[2])
+            {
+                StoredElements[] inputs = [new((nint)a, from == DType.BF16), new((nint)b, from == DType.BF16), new((nint)c, from == DType.BF16)];
+                Assert.Equal(-1, StreamedSum.Store(inputs, First, weights, divisor, to, target, new double[count]));
+                Assert.Equal(reference, target);
+                // The last element and one in the middle are no numbers: the first of them is told.
+                Stored([float.NaN], from).CopyTo(stored[1], (First + count - 1) * (from.Bits() / 8));
+                Stored([float.PositiveInfinity], from).CopyTo(stored[2], (First + (count / 2)) * (from.Bits() / 8));
+                Assert.Equal(count / 2, StreamedSum.Store(inputs, First, weights, divisor, to, target, new double[count]));
+            }
+        }
+
+        static byte[] Stored(float[] values, DType type) => type == DType.F32
+            ? System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(values).ToArray()
+            : [.. values.SelectMany(v => BitConverter.GetBytes(HalfPrecision.ToBFloat16(v)))];
+    }
+
     /// <summary>Inputs and parameters that make every part of a method work.</summary>
     private static (double[][] Models, double[]? Base, (string Name, object Value)[] Parameters) Case(string name, int count)
     {

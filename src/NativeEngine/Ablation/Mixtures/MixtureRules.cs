@@ -54,7 +54,7 @@ public sealed record MixtureRules
     {
         foreach (int unit in Must.Intersect(Never))
         {
-            throw new EngineException(ErrorKind.Usage, $"{names[unit]} is both in must and in never");
+            throw new EngineException(ErrorKind.Usage, $"{names[unit]} is both in must and in never", "leave it out of one of them");
         }
         if (Caps.Count > 0)
         {
@@ -65,7 +65,7 @@ public sealed record MixtureRules
             }
         }
         return MinUnits > MaxUnits || Must.Count > MaxUnits
-            ? throw new EngineException(ErrorKind.Usage, $"no mixture has at least {Math.Max(MinUnits, Must.Count)} and at most {MaxUnits} units") : this;
+            ? throw new EngineException(ErrorKind.Usage, $"no mixture has at least {Math.Max(MinUnits, Must.Count)} and at most {MaxUnits} units", "lower min_units, or raise max_units") : this;
     }
 
     /// <summary>

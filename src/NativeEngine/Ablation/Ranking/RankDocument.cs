@@ -87,6 +87,7 @@ public static class RankDocument
             json.WriteNumber("documents", screen.Documents);
             json.WriteNumber("tokens", screen.Tokens);
             Error(json, screen.Error);
+            json.Number("noise_of_documents", screen.Noise);
             json.Number("margin", screen.Margin);
             json.WriteNumber("kept", screen.Kept.Count);
             json.WriteEndObject();

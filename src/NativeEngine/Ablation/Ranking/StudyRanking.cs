@@ -17,7 +17,7 @@ public static class StudyRanking
         double[] seed = standIns.SeedLosses(cancellation);
         var screen = settings.Screen ? Screening.Run(average, score, candidates, settings.Finalists, settings.Keep, standIns.Set.Options.Seed, (done, of) => progress?.Invoke("screening", done, of), cancellation) : null;
         IReadOnlyList<int> racers = screen?.Kept ?? [.. Enumerable.Range(0, candidates.Count)];
-        var race = Racing.Run(average, score, [.. racers.Select(c => candidates[c])], settings.Finalists, settings.Keep, (done, of) => progress?.Invoke("racing", done, of), cancellation);
+        var race = Racing.Run(average, score, [.. racers.Select(c => candidates[c])], settings.Finalists, settings.Keep, screen?.RaceFrom ?? 1, (done, of) => progress?.Invoke("racing", done, of), cancellation);
         var finalists = race.Order.Take(race.Rounds[^1].Entered).Select(r => racers[r]).ToList();
         standIns.Cache.Flush();
         int blocks = standIns.BlocksFor(settings.SearchShare);

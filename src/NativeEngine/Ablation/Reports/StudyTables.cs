@@ -161,7 +161,7 @@ public sealed class StudyTables
         text.Append(CultureInfo.InvariantCulture, $"\n{rows.Count(r => r.OptionalBool("dominated") == false)} of the {rows.Count} are on the Pareto front: none of the others is at least as good in every domain and better in one.\n\n");
         if (_rank.Optional("screen") is { } screen)
         {
-            text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), and left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
+            text.Append(CultureInfo.InvariantCulture, $"{screen.RequireInt("kept"):N0} candidates raced, the others were screened out by a quadratic in the weights, fitted to {screen.RequireInt("fitted"):N0} of them on {screen.RequireLong("tokens"):N0} tokens: it predicts candidates it has not seen within {Short(screen, "error_root_mean_square")} (largest {Short(screen, "error_largest")}, Pearson {Short(screen, "error_pearson")}), differences on these documents are those on all within {Short(screen, "noise_of_documents")} (standard errors), and it left out none that it puts less than {Short(screen, "margin")} behind the finalists.\n\n");
         }
         if (_rank.Optional("noise_floor") is { } noise)
         {

@@ -54,7 +54,7 @@ public static class MixtureSynthesizer
         if (count < Sources.Count)
         {
             throw new EngineException(ErrorKind.Usage,
-                $"generating a mixture: expected at least {Sources.Count} examples, one a source, got {count}");
+                $"generating a mixture: expected at least {Sources.Count} examples, one a source, got {count}", "--count 2000");
         }
         int[] sizes = [.. Sources.Select(s => Math.Max(1, (int)(s.Share * count)))];
         int[] byRemainder = [.. Enumerable.Range(0, sizes.Length).OrderByDescending(i => Sources[i].Share * count - sizes[i]).ThenBy(static i => i)];

@@ -31,7 +31,9 @@ public static class TokenizerFile
                 Directory.Exists(directory) ? $"loading a tokenizer: the folder {directory} has no {FileName}"
                     : $"loading a tokenizer: there is no folder {directory}",
                 isModel ? "tokenizer.model alone is not read; convert it to tokenizer.json with the transformers library"
-                    : $"a model folder holds config.json, model.safetensors and {FileName}");
+                    : !Directory.Exists(directory) ? MissingPath.Hint(directory, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {directory} makes a model"
+                    : File.Exists(Path.Combine(directory, "adapter_config.json")) ? $"it is a LoRA adapter: name the model with --model and this with --adapter {directory}"
+                    : $"a model folder holds config.json, model.safetensors and {FileName}; the --output of nengine train is one");
         }
         return TokenizerJson.Read(ReadAll(path), File.Exists(config) ? ReadAll(config) : null, path, config);
     }
@@ -52,13 +54,11 @@ public static class TokenizerFile
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= MaxBytes ? File.ReadAllBytes(path)
-                : throw new EngineException(ErrorKind.BadInput, $"reading {path}: expected at most {MaxBytes} bytes, got {length}");
+            return InputFile.ReadAllBytes(path, MaxBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new EngineException(ErrorKind.BadInput, $"reading {path}: {e.Message.TrimEnd('.')}", null, e);
+            throw Formats.FormatErrors.Unreadable(path, e);
         }
     }
 }

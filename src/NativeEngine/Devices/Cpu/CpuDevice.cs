@@ -26,7 +26,8 @@ public sealed class CpuDevice : Device
         if (Width > Widest)
         {
             throw new EngineException(ErrorKind.DeviceUnavailable,
-                $"cpu: {NameOf(Width)} registers were asked for, this processor has {NameOf(Widest)}", "unset NENGINE_SIMD or give a smaller width");
+                $"cpu: {NameOf(Width)} registers were asked for, this processor has {NameOf(Widest)}",
+                "--simd auto, and unset NENGINE_SIMD");
         }
         _team = new ThreadTeam(threads == 0 ? Environment.ProcessorCount : threads);
         // Compiled beforehand, a width that the processor is not compiled for is a constant, and its kernels are left out.
@@ -125,6 +126,6 @@ public sealed class CpuDevice : Device
         "256" or "avx2" => SimdWidth.Bits256,
         "128" or "sse" or "neon" => SimdWidth.Bits128,
         "scalar" or "1" => SimdWidth.Scalar,
-        var other => throw new EngineException(ErrorKind.Usage, $"NENGINE_SIMD is \"{other}\"; it may be 512, 256, 128 or scalar"),
+        var other => throw new EngineException(ErrorKind.Usage, $"NENGINE_SIMD is \"{other}\"; it may be 512, 256, 128 or scalar", "unset NENGINE_SIMD, or NENGINE_SIMD=256 nengine …"),
     };
 }

@@ -51,7 +51,7 @@ public sealed unsafe class OnnxSession : ITokenLosses, IDisposable
             ?? throw new EngineException(ErrorKind.Usage, $"{model.Path}: the model does not say how long its context is", "give --context N");
         if (known is { } most && ContextLength > most)
         {
-            throw new EngineException(ErrorKind.Usage, $"{model.Path}: a context of {ContextLength} tokens was asked for, the model has {most}");
+            throw new EngineException(ErrorKind.Usage, $"{model.Path}: a context of {ContextLength} tokens was asked for, the model has {most}", $"--context {most}");
         }
         _names = [.. _decoder.Inputs.Select(i => Marshal.StringToCoTaskMemUTF8(i.Value.Name))];
         try

@@ -80,7 +80,8 @@ public sealed class SafetensorsModel : IDisposable
         string single = System.IO.Path.Combine(path, SingleName), index = System.IO.Path.Combine(path, IndexName);
         return File.Exists(single) ? single
             : File.Exists(index) ? index
-            : throw FormatErrors.Bad(path, $"the folder has neither {SingleName} nor {IndexName}");
+            : throw FormatErrors.Bad(path, $"the folder has neither {SingleName} nor {IndexName}",
+                Directory.EnumerateFiles(path, "*.bin").Any() ? "pickled weights (.bin) are not read; save them with transformers' save_pretrained(…, safe_serialization=True)" : "is the download complete? ls " + path);
     }
 
     private void Load(string path)

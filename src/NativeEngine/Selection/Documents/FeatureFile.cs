@@ -22,7 +22,8 @@ public sealed class FeatureFile : IDisposable
         if (shape.Length != 2 || !type.IsFloat() || shape[0] == 0 || shape[1] == 0)
         {
             throw FormatErrors.Bad(
-                name, $"features must be a floating-point matrix with a row for each example, this is {type} {FormatErrors.Shape(shape)}");
+                name, $"features must be a floating-point matrix with a row for each example, this is {type} {FormatErrors.Shape(shape)}",
+                "in Python: numpy.save('F.npy', array.astype('float32').reshape(len(array), -1))");
         }
         if (shape[0] > int.MaxValue || shape[1] > int.MaxValue)
         {
@@ -58,7 +59,9 @@ public sealed class FeatureFile : IDisposable
             }
             if (!path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
             {
-                throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name");
+                throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name",
+                    path.EndsWith(".npz", StringComparison.OrdinalIgnoreCase) ? "take the array out of the archive: numpy.save('F.npy', numpy.load('F.npz')[NAME])"
+                        : path.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {path} --budget 10%" : null);
             }
             var safetensors = SafetensorsFile.Open(path);
             file = safetensors;

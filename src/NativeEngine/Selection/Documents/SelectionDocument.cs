@@ -75,6 +75,12 @@ public sealed record SelectionDocument
     /// <summary>The history's file, where there was one.</summary>
     public string? State { get; init; }
 
+    /// <summary>The data file whose examples these are, counted from 0 in its order; null for rows of features.</summary>
+    public string? Data { get; init; }
+
+    /// <summary>The line of each pick in the data file, from 1, in the order of <see cref="Indices"/>; null for rows of features.</summary>
+    public IReadOnlyList<long>? Lines { get; init; }
+
     /// <summary>Milliseconds spent reading.</summary>
     public double ReadTime { get; init; }
 
@@ -209,6 +215,16 @@ public sealed record SelectionDocument
         {
             json.Numbers("parts", Parts);
         }
+        if (Data is not null && Lines is not null)
+        {
+            json.WriteString("data", Data);
+            json.WriteStartArray("lines");
+            foreach (long line in Lines)
+            {
+                json.WriteNumberValue(line);
+            }
+            json.WriteEndArray();
+        }
         WriteChoice(json, Choice);
         if (Screening is { } screening)
         {
@@ -279,6 +295,8 @@ public sealed record SelectionDocument
             Owners = Ints(json, "owners"),
             Groups = Ints(json, "groups"),
             Parts = json.Optional("parts") is null ? null : Ints(json, "parts"),
+            Data = json.OptionalString("data"),
+            Lines = json.Optional("lines") is { } lines ? [.. lines.Items().Select(l => l.AsLong())] : null,
             Choice = json.Optional("choice") is { } choice
                 ? new SelectionChoice(
                     Enum.TryParse(choice.RequireString("algorithm"), ignoreCase: true, out SelectionAlgorithm algorithm)

@@ -57,7 +57,7 @@ public sealed record SelectionExplanation(
         }
         if (features.Rows != document.N || features.RowLength != document.Dimension)
         {
-            throw new EngineException(ErrorKind.BadInput, $"the selection is of {document.N} x {document.Dimension} features, these are {features.Shape}");
+            throw new EngineException(ErrorKind.BadInput, $"the selection is of {document.N} x {document.Dimension} features, these are {features.Shape}", "name the features that the selection was made from");
         }
         SelectionBookkeeping.Require(document);
         int group = document.Groups[index];

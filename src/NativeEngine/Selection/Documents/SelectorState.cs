@@ -45,7 +45,7 @@ public sealed record SelectorState(long? Step, ulong? Seed)
             if (tensor.Shape.Length != 1 || tensor.DType != DType.F32 || tensor.ElementCount != dimension)
             {
                 throw FormatErrors.Bad(
-                    path, $"the vector {name} is {tensor.DType} {FormatErrors.Shape(tensor.Shape)}, the features need F32 [{dimension}]");
+                    path, $"the vector {name} is {tensor.DType} {FormatErrors.Shape(tensor.Shape)}, the features need F32 [{dimension}]", "the state belongs to features of another width; leave --state out to start a new history");
             }
             float[] values = tensor.ToFloat32();
             int bad = Array.FindIndex(values, x => !float.IsFinite(x));

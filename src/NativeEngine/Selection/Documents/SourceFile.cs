@@ -27,7 +27,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
             _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => Of(Array.ConvertAll(Integers(path), i => i.ToString(CultureInfo.InvariantCulture))),
             _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => ReadText(path, OpenRead(path)),
             _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => ReadJsonl(path, OpenRead(path), field),
-            _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name"),
+            _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name", "rename the file: one name a line is .txt, one JSON object a line is .jsonl"),
         };
     }
 
@@ -52,7 +52,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
         using var file = NpyFile.Open(path);
         if (file.Shape.Length != 1)
         {
-            throw FormatErrors.Bad(path, $"sources must be a one-dimensional array, this is {FormatErrors.Shape(file.Shape)}");
+            throw FormatErrors.Bad(path, $"sources must be a one-dimensional array, this is {FormatErrors.Shape(file.Shape)}", "flatten it first: numpy.save(name, array.ravel())");
         }
         var values = new long[checked((int)file.ElementCount)];
         file.ReadInt64(0, values);
@@ -63,7 +63,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     {
         var names = new List<string>();
         using var opened = stream;
-        var lines = new LineSplitter(opened, MaximumLine);
+        var lines = new LineSplitter(opened, MaximumLine, skips: false);
         while (lines.TryRead(out var line, out bool tooLong))
         {
             if (tooLong)
@@ -71,7 +71,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
                 throw FormatErrors.Bad(path, $"line {lines.Line} is longer than {FormatErrors.Count(MaximumLine)} bytes");
             }
             string name = parse(line, lines.Line);
-            names.Add(name.Length > 0 ? name : throw FormatErrors.Bad(path, $"line {lines.Line} names no source"));
+            names.Add(name.Length > 0 ? name : throw FormatErrors.Bad(path, $"line {lines.Line} names no source", "give one name a line, without empty lines"));
         }
         return names;
     }
@@ -98,11 +98,11 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     {
         try
         {
-            return File.OpenRead(path);
+            return InputFile.Open(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
+            throw FormatErrors.Unreadable(path, e, "nengine features --sources-output S.txt writes the sources of the features that it makes");
         }
     }
 }

@@ -26,13 +26,13 @@ public static class Racing
 {
     /// <summary>
     /// Races candidates. After each round ceil(entered / keep) go on, but never fewer than the finalists; the documents grow by about the same
-    /// factor. With as many finalists as candidates everyone is scored on everything (exhaustive). Progress hears of tokens scored, of all that the race will score.
+    /// factor. With as many finalists as candidates everyone is scored on everything (exhaustive). The first round has at least the first so many blocks. Progress hears of tokens scored, of all that the race will score.
     /// </summary>
     public static RaceResult Run(
-        MixtureEvaluator evaluator, MixtureScore score, IReadOnlyList<Mixture> candidates, int finalists = 32, double keep = 4,
+        MixtureEvaluator evaluator, MixtureScore score, IReadOnlyList<Mixture> candidates, int finalists = 32, double keep = 4, int from = 1,
         Action<long, long>? progress = null, CancellationToken cancellation = default)
     {
-        var rounds = Plan(evaluator.Table, candidates.Count, finalists, keep);
+        var rounds = Plan(evaluator.Table, candidates.Count, finalists, keep, from);
         long done = 0, all = Tokens(rounds), before = 0;
         var scores = new double[candidates.Count];
         var reached = new int[candidates.Count];
@@ -54,7 +54,7 @@ public static class Racing
     }
 
     /// <summary>The rounds of a race, all known before it begins. Errors: Usage for a share or finalists that make no race.</summary>
-    public static List<RaceRound> Plan(DocumentTable table, int candidates, int finalists, double keep)
+    public static List<RaceRound> Plan(DocumentTable table, int candidates, int finalists, double keep, int from = 1)
     {
         if (!(keep > 1) || finalists < 1)
         {
@@ -62,7 +62,7 @@ public static class Racing
         }
         var rounds = new List<RaceRound>();
         int entered = candidates;
-        foreach (int blocks in Schedule(table, candidates, finalists, keep))
+        foreach (int blocks in Schedule(table, candidates, finalists, keep).Select(b => Math.Max(b, from)).Distinct())
         {
             int documents = table.BlockEnds[blocks - 1];
             int kept = blocks == table.Blocks ? entered : Math.Max(Math.Min(finalists, entered), (int)Math.Ceiling(entered / keep));

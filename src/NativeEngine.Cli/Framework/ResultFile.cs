@@ -1,0 +1,29 @@
+using NativeEngine.Formats;
+
+namespace NativeEngine.Cli;
+
+/// <summary>The file that gets what a verb tells, besides stdout: JSON when its name ends in .json or --json was given, else text.</summary>
+internal sealed class ResultFile : IDisposable
+{
+    private readonly string _path;
+    private readonly MemoryStream _bytes = new();
+    private readonly ResultWriter _writer;
+
+    /// <summary>Checks the path and listens to what is written. Errors: as <see cref="OutputFile.Check"/>.</summary>
+    public ResultFile(string path, ResultWriter result)
+    {
+        _path = OutputFile.Check(path);
+        _writer = new ResultWriter(_bytes, result.IsJson || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
+        result.Copy = _writer;
+    }
+
+    /// <summary>Publishes what was written, and says where.</summary>
+    public void Write(TalkWriter talk)
+    {
+        _writer.Complete();
+        AtomicFile.WriteAllBytes(_path, _bytes.ToArray());
+        talk.Info($"result: {ReportOutput.Shown(_path)}");
+    }
+
+    public void Dispose() => _bytes.Dispose();
+}
