@@ -25,7 +25,7 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
     /// </summary>
     internal static IEnumerable<MetricsLine> Lines(string path)
     {
-        using var lines = Lines(path, Text(path)).GetEnumerator();
+        using var lines = Lines(path, InputFile.ReadLines(path)).GetEnumerator();
         while (true)
         {
             try
@@ -40,15 +40,6 @@ public sealed record MetricsHistory(IReadOnlyList<LoggedStep> Steps, IReadOnlyLi
                 throw FormatErrors.Bad(path, $"cannot be read: {e.Message}", inner: e);
             }
             yield return lines.Current;
-        }
-
-        // Opened where a failure is caught.
-        static IEnumerable<string> Text(string path)
-        {
-            foreach (string line in InputFile.ReadLines(path))
-            {
-                yield return line;
-            }
         }
     }
 
