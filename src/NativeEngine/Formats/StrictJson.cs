@@ -37,6 +37,19 @@ internal sealed class StrictJson
     /// <summary>The path of the value, quoted: "rope_scaling.factor", "merges[3]"; "the document" for the root.</summary>
     public string Where => _parent is null ? "the document" : $"\"{Path()}\"";
 
+    /// <summary>Writes the value as it is. Errors: BadInput for a string with half of a surrogate pair, which no writer can write.</summary>
+    public void WriteTo(Utf8JsonWriter writer)
+    {
+        try
+        {
+            _element.WriteTo(writer);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Half(e);
+        }
+    }
+
     /// <summary>Reads a file. The size is checked before anything is read.</summary>
     public static StrictJson Load(string path, long maxBytes = 256L << 20, int maxDepth = 64)
     {
