@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|faults|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -12,8 +12,9 @@ return args switch
     ["build"] => Build(),
     ["test"] => Test(),
     ["kernels"] => Kernels(),
-    ["kills"] => Kills("20"),
-    ["kills", var count] => Kills(count),
+    ["kills"] => Kills("20", ""),
+    ["kills", var count] => Kills(count, ""),
+    ["kills", var count, var verbs] => Kills(count, verbs),
     ["fuzz"] => Fuzz("1000000", ""),
     ["fuzz", var count] => Fuzz(count, ""),
     ["fuzz", var count, var format] => Fuzz(count, format),
@@ -24,9 +25,10 @@ return args switch
     ["determinism", var seeds] => Tests("DeterminismTests", ("DETERMINISM_SEEDS", seeds)),
     ["properties"] => Tests("Tests.Properties", ("PROPERTY_TIMES", "100")),
     ["properties", var times] => Tests("Tests.Properties", ("PROPERTY_TIMES", times)),
-    ["faults"] => Faults(),
-    ["sweeps"] => First(() => Kills("1000"), Faults),
-    ["sweeps", var count] => First(() => Kills(count), Faults),
+    ["faults"] => Faults(""),
+    ["faults", var verbs] => Faults(verbs),
+    ["sweeps"] => First(() => Kills("1000", ""), () => Faults("")),
+    ["sweeps", var count] => First(() => Kills(count, ""), () => Faults("")),
     ["check"] => First(Build, Format, Test),
     ["capi"] => CApi("v3", "v4"),
     ["capi", "native"] => CApi("native"),
@@ -57,25 +59,75 @@ static int Test()
     }
 }
 
-// Kills processes of every verb that writes: N over all of them in the middle of a change on disk or at a random moment, N of train, of ablate and of its cache besides;
-// what they end with is compared with undisturbed runs.
-static int Kills(string count) => Sweep("FullyQualifiedName~KilledAtAnyMoment", ("NENGINE_TEST_KILLS", count));
+// Kills processes of every verb that writes: N over all of them in the middle of a change on disk or at a random moment, a twentieth of N each of a longer training, of whole
+// studies and of a shared cache besides; what they end with is compared with undisturbed runs. VERBS ("train,ablate train") does the share of some verbs alone.
+static int Kills(string count, string verbs) =>
+    Sweep(verbs.Length > 0 ? "FullyQualifiedName~DiskSweepTests.Run_KilledAtAnyMoment" : "FullyQualifiedName~KilledAtAnyMoment", ("TEST_KILLS", count), ("TEST_VERBS", verbs));
 
 // Every change on disk of every verb fails once: a full disk that stays full, one that has space again, one that is broken; and file systems that are too small.
 // Checkpoints are cut, zeroed and scrambled in every sector.
-static int Faults() => Sweep("FullyQualifiedName~DiskSweepTests.Run_TheNth|FullyQualifiedName~DiskSweepTests.Run_OnASmall|FullyQualifiedName~TornWrite", ("NENGINE_TEST_FAULTS", "all"));
-
-static int Sweep(string filter, params (string Name, string Value)[] settings)
+static int Faults(string verbs)
 {
-    foreach (var (name, value) in settings)
-    {
-        Environment.SetEnvironmentVariable(name, value);
-    }
-    return DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", filter, "--logger", "console;verbosity=detailed");
+    bool small = verbs.Length == 0 || verbs.Split(',').Intersect(["train", "merge", "select"]).Any();
+    return Sweep(
+        "FullyQualifiedName~DiskSweepTests.Run_TheNth" + (small ? "|FullyQualifiedName~DiskSweepTests.Run_OnASmall" : "") + (verbs.Length == 0 ? "|FullyQualifiedName~TornWrite" : ""),
+        ("TEST_FAULTS", "all"), ("TEST_VERBS", verbs));
 }
 
-// COUNT mutants of every format that is read (or of one), on all processors: docs/reliability.md says what they are held to.
-static int Fuzz(string count, string format) => Tests("FuzzTests.Read_", ("FUZZ_COUNT", count), ("FUZZ_FORMAT", format), ("FUZZ_THREADS", $"{Environment.ProcessorCount}"));
+// Tests that do all of a sweep when variables (without their prefix NENGINE_) say so. They append lines of "KIND, COUNT, sentence" to a file, which are printed as they come and
+// added up in the last line.
+static int Sweep(string filter, params (string Name, string Value)[] settings)
+{
+    string report = Path.GetTempFileName();
+    foreach (var (name, value) in settings.Append(("TEST_PATIENCE", "900")).Append(("SWEEP_REPORT", report)))
+    {
+        Environment.SetEnvironmentVariable("NENGINE_" + name, value);
+    }
+    var totals = new SortedDictionary<string, int>(StringComparer.Ordinal);
+    var clock = Stopwatch.StartNew();
+    var tests = Task.Run(() => DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--nologo", "--filter", filter));
+    using (var reader = new StreamReader(new FileStream(report, FileMode.Open, FileAccess.Read, FileShare.ReadWrite)))
+    {
+        for (bool last = false; ; last = tests.IsCompleted)
+        {
+            while (reader.ReadLine()?.Split('\t', 3) is [var kind, var count, var sentence])
+            {
+                Console.WriteLine($"{clock.Elapsed:hh\\:mm\\:ss} {sentence}");
+                if (kind.Length > 0)
+                {
+                    totals[kind] = totals.GetValueOrDefault(kind) + int.Parse(count);
+                }
+            }
+            if (last)
+            {
+                break;
+            }
+            Thread.Sleep(200);
+        }
+    }
+    File.Delete(report);
+    int code = totals.Count == 0 && tests.Result == 0 ? 1 : tests.Result;
+    Console.WriteLine($"{string.Join(", ", totals.Select(t => $"{t.Value} {t.Key}"))} in {clock.Elapsed:hh\\:mm\\:ss}: {(code == 0 ? "all as they should be" : totals.Count == 0 ? "nothing was tried" : "SOME FAILED, see above")}");
+    return code;
+}
+
+// COUNT mutants of every format that is read (or of one), on all processors: docs/reliability.md says what they are held to. Rows of formats that are done stand in
+// artifacts/fuzz/COUNT.md, so that a run that was broken off goes on with the next one; a format that is named is read again. Without the file all are.
+static int Fuzz(string count, string format)
+{
+    string report = Path.Combine(Root(), "artifacts", "fuzz", $"{count}.md");
+    Directory.CreateDirectory(Path.GetDirectoryName(report)!);
+    string[] done = File.Exists(report) ? File.ReadAllLines(report) : [];
+    File.WriteAllLines(report, done.Where(row => format.Length == 0 || !row.StartsWith($"| {format} |", StringComparison.Ordinal)));
+    Environment.SetEnvironmentVariable("NENGINE_FUZZ_COUNT", count);
+    Environment.SetEnvironmentVariable("NENGINE_FUZZ_FORMAT", format);
+    Environment.SetEnvironmentVariable("NENGINE_FUZZ_REPORT", report);
+    int code = DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", "FullyQualifiedName~FuzzTests.Read_Mutants");
+    Console.WriteLine("| format | mutants | accepted | kinds of reasons | most allocated in all | beyond 4 × input + 1 MiB in all | largest object of these | processor time | failed | commit |");
+    Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
+    Console.WriteLine(string.Join('\n', File.ReadLines(report).Order(StringComparer.Ordinal)));
+    return code;
+}
 
 // Tests that are longer when variables (without their prefix NENGINE_) say so, and what they report.
 static int Tests(string filter, params (string Name, string Value)[] variables)
@@ -231,7 +283,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N]|faults|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
     return 2;
 }
 

@@ -73,8 +73,7 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
     {
         try
         {
-            return new FileInfo(path).Length <= StrictYaml.MaxFileBytes ? File.ReadAllText(path)
-                : throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} is larger than {ByteSize.Format(StrictYaml.MaxFileBytes)}", "is it the file that was meant? it holds option names and values only");
+            return InputFile.ReadAllText(path, StrictYaml.MaxFileBytes);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

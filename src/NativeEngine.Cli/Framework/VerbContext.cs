@@ -19,6 +19,7 @@ internal sealed class VerbContext
         (_parse, _common, _interrupts) = (parse, common, interrupts);
         (Result, Talk) = (result, talk);
         Limits = CgroupLimits.Read();
+        AddressSpace = AddressSpaceLimit.Left();
         Threads = ThreadCount.Resolve(
             parse.GetValue(common.Threads), Environment.GetEnvironmentVariable, Limits, Environment.ProcessorCount, talk.Warn);
         if (!DeviceChoice.IsName(DeviceName))
@@ -46,6 +47,9 @@ internal sealed class VerbContext
 
     /// <summary>What the container or batch system allows.</summary>
     public CgroupLimits Limits { get; }
+
+    /// <summary>What a limit on addresses (<c>ulimit -v</c>) left when the verb began, or null.</summary>
+    public long? AddressSpace { get; }
 
     /// <summary>CPU threads to use and why.</summary>
     public ThreadCount Threads { get; }
@@ -79,7 +83,7 @@ internal sealed class VerbContext
     public string? Output => Get(_common.Output);
 
     /// <summary>
-    /// Bytes this run may use on its device: --max-memory, else what the GPU, or for the CPU the machine or the cgroup, has in total. Work that
+    /// Bytes this run may use on its device: --max-memory, else what the GPU, or for the CPU the machine or the cgroup, has in total, less where <c>ulimit -v</c> leaves less. Work that
     /// needs more is refused with <see cref="ErrorKind.WillNotFit"/> before it starts.
     /// </summary>
     public long MaxMemory => Get(_common.MaxMemory) ?? (IsOnGpu ? _opened?.TotalMemory ?? _device.Named!.TotalMemory : ProcessMemory);
@@ -87,8 +91,8 @@ internal sealed class VerbContext
     /// <summary>Whether the device has memory of its own, so that what lies beside its buffers does not count.</summary>
     public bool IsOnGpu => _opened is { } opened ? opened.TotalMemory != long.MaxValue : _device.Named is not null;
 
-    /// <summary>What the machine or the cgroup has in total.</summary>
-    private long ProcessMemory => Math.Min(SystemMemory.Read().Total, Limits.MemoryBytes ?? long.MaxValue);
+    /// <summary>What the machine or the cgroup has in total, or a limit on addresses leaves.</summary>
+    private long ProcessMemory => Math.Min(SystemMemory.Read().Total, Math.Min(Limits.MemoryBytes ?? long.MaxValue, AddressSpace ?? long.MaxValue));
 
     /// <summary>
     /// Set by a verb as soon as its work can be continued: what to do for that ("run the same command with --resume"). A Ctrl-C then

@@ -28,6 +28,10 @@ internal sealed class MachineReport(VerbContext context, string? ortLib)
         Line(text, "cpu quota", context.Limits.Processors is { } share ? FormattableString.Invariant($"{share:0.##} processors (cgroup)") : "none");
         Line(text, "memory", ByteSize.Format(_memory.Total) + (_memory.Available is { } free ? $", {ByteSize.Format(free)} available now" : ""));
         Line(text, "memory limit", context.Limits.MemoryBytes is { } bytes ? $"{ByteSize.Format(bytes)} (cgroup)" : "none");
+        if (context.AddressSpace is { } left)
+        {
+            Line(text, "", $"{ByteSize.Format(left)} of address space left (ulimit -v)");
+        }
         Line(text, "max memory", ByteSize.Format(context.MaxMemory));
         Line(text, "temporary", $"{_temporary} ({_temporaryProblem ?? "writable"})");
         Line(text, "onnx runtime", _onnxRuntime.IsFound ? $"{_onnxRuntime.Version}, {string.Join(", ", _onnxRuntime.Providers)}" : "not found");

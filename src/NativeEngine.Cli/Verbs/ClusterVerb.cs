@@ -37,9 +37,9 @@ internal sealed class ClusterVerb : Verb
     {
         string output = OutputFile.Check(context.NeedOutput(), context.Need(_data), context.Get(_compare));
         string? labelled = context.Get(_labelled) is { } l ? OutputFile.Check(l, context.Need(_data), context.Get(_compare)) : null, page = _report.Check(context);
-        if (context.Need(_data) == "-" || context.Get(_compare) == "-")
+        if (new[] { context.Need(_data), context.Get(_compare) }.FirstOrDefault(path => path == "-" || (path is not null && InputFile.IsPipe(path))) is { } once)
         {
-            throw new EngineException(ErrorKind.Usage, "cluster reads its data twice, standard input can be read once", "write it to a file first");
+            throw new EngineException(ErrorKind.Usage, $"cluster reads its data twice, {(once == "-" ? "standard input" : $"the pipe {once}")} can be read once", "write it to a file first");
         }
         using var device = context.OpenDevice();
         using var model = new OpenModel(context.Need(_model), context.Get(_adapter), device, context.Cancellation);

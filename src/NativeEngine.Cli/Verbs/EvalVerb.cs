@@ -1,6 +1,7 @@
 using System.CommandLine;
 using NativeEngine.Data;
 using NativeEngine.Evaluation;
+using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Reporting;
 
@@ -62,7 +63,7 @@ internal sealed class EvalVerb : Verb
             "choice" => true,
             "loss" => false,
             // Standard input cannot be looked at twice.
-            _ => path != "-" && _fields.Open(context, path).FirstLineHasArray(field),
+            _ => path != "-" && !InputFile.IsPipe(path) && _fields.Open(context, path).FirstLineHasArray(field),
         };
         return choice ? Choices(context, engine, tokenizer, onnx, path, field, report, engineName) : Losses(context, engine, tokenizer, onnx, path, report, engineName);
     }

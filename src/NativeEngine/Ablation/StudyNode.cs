@@ -29,9 +29,7 @@ public sealed class StudyNode
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path)
-                : throw FormatErrors.Bad(path, $"a study of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
+            return Parse(InputFile.ReadAllText(path, StrictYaml.MaxFileBytes), path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

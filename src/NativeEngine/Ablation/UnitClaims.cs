@@ -48,6 +48,7 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            TemporaryName.DeleteQuietly(temporary);
             throw new EngineException(ErrorKind.BadInput, $"the unit cache cannot be written: {e.Message}", "choose another cache: in the study", e);
         }
     }

@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Unicode;
+using NativeEngine.Formats;
 
 namespace NativeEngine.Data;
 
@@ -13,7 +14,7 @@ namespace NativeEngine.Data;
 /// be a string or a number (its JSON text is its name). The first <see cref="SourceWindow"/> usable lines decide whether the file
 /// has sources: if none of them has the source field all examples belong to <see cref="DefaultSource"/> and a later line with the
 /// field is bad; if any has it, every line without it is bad.</para>
-/// <para>A missing file, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
+/// <para>A missing file, a device, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
 /// (<see cref="ErrorKind.BadInput"/>) under either policy. Memory: one line, plus at most the window's examples.</para>
 /// </summary>
 public sealed class JsonlReader
@@ -71,7 +72,7 @@ public sealed class JsonlReader
         LineCount = ExampleCount = BadLineCount = 0;
         _badLines.Clear();
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: _options.OnBadLine == BadLinePolicy.Skip);
         var window = new List<Example>();
         bool? hasSources = null;
         while (Next(lines, out var line, out bool tooLong))
@@ -82,7 +83,7 @@ public sealed class JsonlReader
             {
                 continue;
             }
-            var example = tooLong ? Bad(lines.Line, $"it is longer than {MaxLineBytes} bytes") : Parse(line, lines.Line);
+            var example = tooLong ? Bad(lines.Line, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"it is longer than {MaxLineBytes:N0} bytes")) : Parse(line, lines.Line);
             if (example is null)
             {
                 continue;
@@ -129,7 +130,7 @@ public sealed class JsonlReader
     public bool FirstLineHasArray(string field)
     {
         using var stream = _open();
-        var lines = new LineSplitter(stream, MaxLineBytes);
+        var lines = new LineSplitter(stream, MaxLineBytes, skips: false);
         while (Next(lines, out var line, out bool tooLong))
         {
             if (!tooLong && line.Span.IndexOfAnyExcept((byte)' ', (byte)'\t') < 0)
@@ -196,6 +197,11 @@ public sealed class JsonlReader
         {
             return Bad(number, "it is not valid UTF-8");
         }
+        // Once no reason is told any more, none is looked for.
+        if (IsSilent && !JsonSyntax.IsValue(line.Span))
+        {
+            return Bad(number, "");
+        }
         try
         {
             using var document = JsonDocument.Parse(line, _strict);
@@ -232,6 +238,10 @@ public sealed class JsonlReader
                 string content = text.GetString()!;
                 return content.Length > 0 ? Example.FromText(source ?? "", content, number)
                     : Bad(number, $"\"{_options.TextField}\" is empty");
+            }
+            if (IsSilent)
+            {
+                return Bad(number, "");
             }
             return Bad(number, hasPrompt || hasCompletion
                 ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
@@ -271,6 +281,9 @@ public sealed class JsonlReader
         return name;
     }
 
+    /// <summary>Whether bad lines are only counted: the first ones were kept with their reasons.</summary>
+    private bool IsSilent => _options.OnBadLine == BadLinePolicy.Skip && _badLines.Count >= _options.ReasonsKept;
+
     private Example? Bad(long line, string reason, string? hint = null)
     {
         if (_options.OnBadLine == BadLinePolicy.Fail)
@@ -307,7 +320,7 @@ public sealed class JsonlReader
         }
         try
         {
-            var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+            var file = InputFile.Open(path);
             return path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)

@@ -2,11 +2,14 @@ namespace NativeEngine.Data;
 
 /// <summary>
 /// Splits a byte stream into lines at LF, without the LF and one CR before it, tolerating a UTF-8 byte order mark at the start.
-/// A line longer than the limit is reported as too long and skipped to its end, so memory stays bounded.
+/// A line longer than the limit is reported as too long, so memory stays bounded: when it has been skipped to its end, or at once where nobody wants the next (its end may never come).
 /// </summary>
-internal sealed class LineSplitter(Stream stream, int maxLineBytes)
+internal sealed class LineSplitter(Stream stream, int maxLineBytes, bool skips = true)
 {
-    private byte[] _buffer = new byte[1 << 16];
+    private const int MostAtFirst = 1 << 16, LeastAtFirst = 1 << 10;
+
+    // One byte more than there is, so that the end is seen without a larger buffer.
+    private byte[] _buffer = new byte[stream.CanSeek ? (int)Math.Clamp(stream.Length - stream.Position + 1, LeastAtFirst, MostAtFirst) : MostAtFirst];
     private int _start;
     private int _end;
     private bool _atEnd;
@@ -40,6 +43,12 @@ internal sealed class LineSplitter(Stream stream, int maxLineBytes)
             {
                 tooLong = true;
                 _start = _end;
+                if (!skips)
+                {
+                    line = default;
+                    Line++;
+                    return true;
+                }
             }
             pending = _end - _start;
             Fill();

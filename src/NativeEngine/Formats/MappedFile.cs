@@ -64,6 +64,7 @@ internal sealed unsafe class MappedFile : IDisposable
         SafeFileHandle? handle = null;
         try
         {
+            InputFile.RequireMappable(path);
             handle = File.OpenHandle(path);
             return new MappedFile(path, handle);
         }

@@ -27,9 +27,7 @@ internal sealed class RecipeReader
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= StrictYaml.MaxFileBytes ? Parse(File.ReadAllText(path), path, Path.GetDirectoryName(Path.GetFullPath(path)))
-                : throw FormatErrors.Bad(path, $"a recipe of {FormatErrors.Count(length)} bytes; at most {FormatErrors.Count(StrictYaml.MaxFileBytes)} are read");
+            return Parse(InputFile.ReadAllText(path, StrictYaml.MaxFileBytes), path, Path.GetDirectoryName(Path.GetFullPath(path)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

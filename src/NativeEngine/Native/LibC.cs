@@ -100,6 +100,33 @@ internal static partial class LibC
     /// <summary>Gives back what <see cref="MapLarge"/> gave for so many bytes.</summary>
     public static void UnmapLarge(nint start, long bytes) => _ = Unmap(start, (nuint)Pages(bytes));
 
+    /// <summary>What a path leads to, links followed; unknown where there is nothing, and where the system cannot be asked (Linux only).</summary>
+    public static unsafe FileKind KindOf(string path)
+    {
+        if (!OperatingSystem.IsLinux() || path.Contains('\0'))
+        {
+            return FileKind.Unknown;
+        }
+        const int WorkingFolder = -100, TypeOnly = 1, Mode = 28, TypeBits = 0xF000;
+        byte* answer = stackalloc byte[256];
+        try
+        {
+            return Statx(WorkingFolder, path, 0, TypeOnly, answer) != 0 ? FileKind.Unknown : (*(ushort*)(answer + Mode) & TypeBits) switch
+            {
+                0x1000 or 0xC000 => FileKind.Pipe,
+                0x2000 or 0x6000 => FileKind.Device,
+                0x4000 => FileKind.Folder,
+                0x8000 => FileKind.File,
+                _ => FileKind.Unknown,
+            };
+        }
+        catch (EntryPointNotFoundException)
+        {
+            // Old C libraries do not have it.
+            return FileKind.Unknown;
+        }
+    }
+
     private const long LargePage = 2 << 20;
 
     private static long Pages(long bytes) => (bytes + Environment.SystemPageSize - 1) / Environment.SystemPageSize * Environment.SystemPageSize;
@@ -116,9 +143,27 @@ internal static partial class LibC
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
 
+    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int Statx(int folder, string path, int flags, uint mask, byte* answer);
+
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Fsync(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);
+}
+
+/// <summary>What a path leads to.</summary>
+internal enum FileKind
+{
+    /// <summary>Nothing, or not known.</summary>
+    Unknown,
+    /// <summary>Bytes on a disk.</summary>
+    File,
+    /// <summary>A folder.</summary>
+    Folder,
+    /// <summary>A pipe or a socket.</summary>
+    Pipe,
+    /// <summary>A character or a block device.</summary>
+    Device,
 }

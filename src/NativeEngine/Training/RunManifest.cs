@@ -92,7 +92,9 @@ public sealed class RunManifest
         select (name, (string?)variable.Value ?? "");
 
     private static IEnumerable<string> Files(string input) =>
-        File.Exists(input) ? [input]
+        // A pipe is read once, by who needs it.
+        Native.LibC.KindOf(input) is Native.FileKind.Pipe or Native.FileKind.Device ? []
+        : File.Exists(input) ? [input]
         : Directory.Exists(input) ? Directory.EnumerateFiles(input).Where(f => Path.GetExtension(f) is ".safetensors" or ".json" && Path.GetFileName(f) != FileName).Order(StringComparer.Ordinal)
         : [];
 

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using NativeEngine.Ablation;
 using NativeEngine.Formats;
+using NativeEngine.Tests.Reliability;
 using NativeEngine.Tests.Support;
 using Xunit.Abstractions;
 
@@ -36,11 +37,11 @@ public sealed class StudyKillTests(ITestOutputHelper talk) : IDisposable
 
     public void Dispose() => _kit.Dispose();
 
-    // Eight kills here; NENGINE_TEST_KILLS asks for more, as the chore "kills" does.
+    // Eight kills here; the chore "kills" asks for more.
     [FactOnUnix]
     public void Study_KilledAtAnyMoment_EndsWithTheSameBytesAndTrainsNothingTwice()
     {
-        int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? asked : 8;
+        int kills = Sweep.KillsOfAWorkflow(8);
         _kit.Write(training: "  seeds: [1, 2]", rest: Sections);
         var random = new CounterRandom((ulong)kills, RandomPurpose.Test);
         var lasts = new double[_phases.Length];
@@ -69,7 +70,7 @@ public sealed class StudyKillTests(ITestOutputHelper talk) : IDisposable
             }
             AssertSameStudy(_kit.File("calm"), _kit.File(name));
         }
-        talk.WriteLine($"{_killed.Sum()} kills in {rounds} studies of two processes ({string.Join(", ", _phases.Select((phase, p) => $"{phase} {_killed[p]}, {_atWork[p]} of them after its first trace on disk"))}): every file as in the undisturbed study, nothing trained twice, no entry damaged");
+        Sweep.Report(talk, "kills", _killed.Sum(), $"ablate plan, train, rank, confirm: {_killed.Sum()} kills in {rounds} studies of two processes ({string.Join(", ", _phases.Select((phase, p) => $"{phase} {_killed[p]}, {_atWork[p]} of them after its first trace on disk"))}): every file as in the undisturbed study, nothing trained twice, no entry damaged");
     }
 
     // Two processes begin a phase; each is killed at a moment of its own, half of them counted from the first trace of work, since starting up takes longer than these small works.
@@ -198,7 +199,7 @@ public sealed class StudyKillTests(ITestOutputHelper talk) : IDisposable
 
         public void ToItsEnd()
         {
-            Assert.True(_process.WaitForExit(120_000), $"a process hangs\n{Log}");
+            Assert.True(NEngine.WaitForExit(_process), $"a process hangs\n{Log}");
             _process.WaitForExit();
             Assert.True(_process.ExitCode == 0, Log);
             _process.Dispose();

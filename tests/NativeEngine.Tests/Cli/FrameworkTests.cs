@@ -45,6 +45,20 @@ public sealed class ByteSizeTests
     public void Format_Bytes_AreForPeople(long bytes, string expected) => Assert.Equal(expected, ByteSize.Format(bytes));
 }
 
+public sealed class AddressSpaceLimitTests
+{
+    [Fact]
+    public void Left_OfALimit_IsWhatIsNotMappedYet()
+    {
+        using var folder = new TemporaryFolder();
+        string limits = folder.Write("limits", "Limit                     Soft Limit           Hard Limit           Units     \nMax address space         4096000000           unlimited            bytes     \n");
+        string sizes = folder.Write("statm", "1000 200 30 4 0 5 0\n");
+        Assert.Equal(4096000000 - (1000 * Environment.SystemPageSize), AddressSpaceLimit.Left(limits, sizes));
+        Assert.Null(AddressSpaceLimit.Left(folder.Write("none", "Max address space         unlimited            unlimited            bytes     \n"), sizes));
+        Assert.Null(AddressSpaceLimit.Left("/no/file", sizes));
+    }
+}
+
 public sealed class CgroupLimitsTests
 {
     [Fact]

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using NativeEngine.Tests.Reliability;
 using NativeEngine.Tests.Support;
 using Xunit.Abstractions;
 
@@ -190,11 +191,11 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         runs.AssertSameEnd(output);
     }
 
-    // Five kills here; NENGINE_TEST_KILLS asks for more, as the chore "kills" does.
+    // Five kills here; the chore "kills" asks for more.
     [FactOnUnix]
     public void Run_KilledAtAnyMoment_ResumesToTheSameModel()
     {
-        int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? asked : 5;
+        int kills = Sweep.KillsOfAWorkflow(5);
         var random = new CounterRandom((ulong)kills, RandomPurpose.Test);
         string output = runs.NewFolder();
         int finished = 0, duringSave = 0;
@@ -224,7 +225,7 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         Assert.True(kills < 2 || duringSave > 0, "no kill fell into the saving of a checkpoint");
         NEngine.Run(runs.Args(output, "--resume")).Expect(0);
         runs.AssertSameEnd(output);
-        talk.WriteLine($"{kills} kills, {duringSave} of them while a checkpoint was being saved, {finished} after the end: the same model");
+        Sweep.Report(talk, "kills", kills, $"train, 40 steps: {kills} kills, {duringSave} of them while a checkpoint was being saved, {finished} after the end: the same model");
     }
 
     [Fact]

@@ -160,12 +160,25 @@ public class JsonlReaderTests
         Assert.False(splitter.TryRead(out _, out _));
     }
 
+    [Fact]
+    public void Read_LineWithoutEnd_IsRefusedWhereItIsTooLong()
+    {
+        var reader = new JsonlReader("endless", () => new Endless());
+        var error = Assert.Throws<EngineException>(() => reader.Read().Count());
+        Assert.Equal((ErrorKind.BadInput, "endless:1: it is longer than 67,108,864 bytes"), (error.Kind, error.Message));
+    }
+
     [FactWithSharedData("data/mathmix.train.jsonl")]
     public void Read_Mathmix_FindsItsExamplesAndSources()
     {
         var examples = new JsonlReader(RepositoryPaths.Shared("data/mathmix.train.jsonl")).Read().ToList();
         Assert.Equal(11_100, examples.Count);
         Assert.Equal(18, SourceOrder.Sort(examples.Select(static e => e.Source)).Length);
+    }
+
+    private sealed class Endless : MemoryStream
+    {
+        public override int Read(byte[] buffer, int offset, int count) => count;
     }
 
     private sealed class Slow(byte[] bytes, int size) : MemoryStream(bytes)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using NativeEngine.Tests.Support;
 using Xunit.Abstractions;
@@ -5,13 +6,11 @@ using Xunit.Abstractions;
 namespace NativeEngine.Tests.Reliability;
 
 /// <summary>
-/// What becomes of files when a change on disk fails, or when the process ends in the middle of one. A few places here; NENGINE_TEST_FAULTS=all takes every change, and
-/// NENGINE_TEST_KILLS asks for more kills, as the chores "faults" and "kills" do.
+/// What becomes of files when a change on disk fails, or when the process ends in the middle of one. A few places here; the chore "faults" takes every change, and "kills" kills
+/// more often. What a fault or a kill is depends on the verb and its number alone.
 /// </summary>
 public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : IClassFixture<WritingRuns>
 {
-    private const int Most = 400;
-
     /// <summary>What a change meets.</summary>
     private enum Fault
     {
@@ -23,34 +22,39 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
         Broken,
     }
 
-    public static TheoryData<string> Names => [.. WritingRuns.Names];
+    public static TheoryData<string> Names => [.. Sweep.Verbs(WritingRuns.Names)];
+
+    public static TheoryData<string> NamesOfTheCore => [.. Sweep.Verbs(["train", "merge", "select"])];
 
     [TheoryWithFaults]
     [MemberData(nameof(Names))]
     public void Run_TheNthChangeFails_ASentenceAndNoHarm(string name)
     {
-        string folder = runs.NewFolder();
         int changes = runs.Counts(name).Changes, failed = 0, came = 0;
         Assert.True(changes > 3, $"{name} makes only {changes} changes");
         var places = Places(changes);
-        foreach (var (n, fault) in places)
+        var folders = new ConcurrentDictionary<int, string>();
+        Sweep.Run($"faults in {name}, {places.Count}", i => i >= places.Count, (worker, i) =>
         {
+            string folder = folders.GetOrAdd(worker, _ => runs.NewFolder());
+            var (n, fault) = places[i];
             runs.Prepare(name, folder);
             var result = NEngine.Run(
                 runs.Args(name, folder), null, runs.Shim.Environs(folder, n, fault == Fault.Broken ? FaultShim.InputOutput : FaultShim.NoSpace, stays: fault == Fault.Full));
-            string context = $"{fault} at change {n} of {changes} ({runs.Shim.Hit})";
-            Assert.True(runs.Shim.Hit is not null, $"{name}: there was no change {n}");
+            string? hit = FaultShim.Hit(folder);
+            string context = $"{fault} at change {n} of {changes} ({hit})";
+            Assert.True(hit is not null, $"{name}: there was no change {n}");
             Assert.True(
                 result.ExitCode == 0 || (fault == Fault.Broken ? result.ExitCode is 2 or 3 : result.ExitCode == 4), $"{name}, {context}: exit code {result.ExitCode}\n{result.StdErr}");
             Assert.DoesNotContain("   at ", result.StdErr, StringComparison.Ordinal);
             if (result.ExitCode == 0)
             {
                 // What is not worth a run is missing, with a warning; all else is there.
-                came++;
+                Interlocked.Increment(ref came);
             }
             else
             {
-                failed++;
+                Interlocked.Increment(ref failed);
                 string[] sentences = [.. result.StdErr.Split('\n').Where(l => l.StartsWith("error: ", StringComparison.Ordinal))];
                 Assert.True(sentences.Length == 1, $"{name}, {context}: not one sentence:\n{result.StdErr}");
                 Assert.True(sentences[0].Contains(folder, StringComparison.Ordinal), $"{name}, {context}: names no file: {sentences[0]}");
@@ -61,27 +65,30 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
             runs.MakeRoom(name, folder);
             NEngine.Run(runs.Args(name, folder)).Expect(0);
             runs.AssertCalm(name, folder, "run again after " + context);
-        }
-        talk.WriteLine($"{name}: {changes} changes on disk, {places.Count} faults: {failed} runs ended with their sentence, {came} came through; no file was harmed");
+        });
+        Sweep.Report(talk, "faults", places.Count, $"{name}: {changes} changes on disk, {places.Count} faults: {failed} runs ended with their sentence, {came} came through; no file was harmed");
     }
 
     [TheoryWithFaults]
     [MemberData(nameof(Names))]
     public void Run_KilledAtAnyMoment_EndsAsIfNothingHadHappened(string name)
     {
-        int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? Math.Max(1, asked / WritingRuns.Names.Count) : 2;
-        string folder = runs.NewFolder();
+        const int DrawsOfARound = 16, InChange = 0, Anywhere = 1, Late = 2;
+        int kills = Sweep.Kills is { } asked ? (asked + WritingRuns.Names.Count - 1) / WritingRuns.Names.Count : 2;
         var (changes, deletions) = runs.Counts(name);
-        int inChange = 0, anywhere = 0, late = 0;
-        var random = new CounterRandom((ulong)kills, RandomPurpose.Test);
-        ulong draw = 0;
-        for (int round = 0; inChange + anywhere < kills; round++)
+        int[] counts = new int[3];
+        int lasts = (int)runs.Lasts(name).TotalMilliseconds;
+        var random = new CounterRandom(1, RandomPurpose.Test);
+        var folders = new ConcurrentDictionary<int, string>();
+        Sweep.Run($"kills of {name}", _ => Volatile.Read(ref counts[InChange]) + Volatile.Read(ref counts[Anywhere]) >= kills, (worker, round) =>
         {
+            string folder = folders.GetOrAdd(worker, _ => runs.NewFolder());
+            ulong draw = (ulong)round * DrawsOfARound;
             runs.Prepare(name, folder);
             string context = $"round {round}:";
             // One kill, or several in a row while the work is taken up again.
             int inARow = 1 + (int)random.Below(draw++, 3), most = changes + deletions;
-            for (int k = 0; k < inARow && inChange + anywhere < kills; k++)
+            for (int k = 0; k < inARow; k++)
             {
                 bool atChange = random.Below(draw++, 4) > 0;
                 int at = 1 + (int)random.Below(draw++, (uint)most);
@@ -89,15 +96,15 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
                 var (stdout, stderr) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
                 if (!atChange)
                 {
-                    process.WaitForExit((int)random.Below(draw++, 500));
+                    process.WaitForExit((int)random.Below(draw++, (uint)(lasts * 5 / 4)));
                     process.Kill();
                 }
-                process.WaitForExit();
+                Assert.True(NEngine.WaitForExit(process), $"{name}, {context}: a process hangs");
                 Task.WaitAll(stdout, stderr);
-                context += atChange ? $" in change {at} ({runs.Shim.Hit ?? "there was none"})" : " at some time";
+                context += atChange ? $" in change {at} ({FaultShim.Hit(folder) ?? "there was none"})" : " at some time";
                 bool killed = process.ExitCode == 137;
                 Assert.True(killed || process.ExitCode == 0, $"{name}, {context}: exit code {process.ExitCode}\n{stderr.Result}");
-                (inChange, anywhere, late) = (inChange + (killed && atChange ? 1 : 0), anywhere + (killed && !atChange ? 1 : 0), late + (killed ? 0 : 1));
+                Interlocked.Increment(ref counts[!killed ? Late : atChange ? InChange : Anywhere]);
                 runs.AssertNothingHalfMade(name, folder, context, temporaries: true);
                 // Who goes on has less to do.
                 most = Math.Max(4, most - (killed && atChange ? at : 0));
@@ -105,15 +112,13 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
             }
             NEngine.Run(runs.Args(name, folder)).Expect(0);
             runs.AssertCalm(name, folder, "run again after " + context);
-        }
-        talk.WriteLine($"{name}: {inChange} kills in one of {changes + deletions} changes on disk, {anywhere} at a random moment, {late} runs ended before; all ended with the same files");
+        });
+        Sweep.Report(talk, "kills", counts[InChange] + counts[Anywhere], $"{name}: {counts[InChange]} kills in one of {changes + deletions} changes on disk, {counts[Anywhere]} at a random moment, {counts[Late]} runs ended before; all ended with the same files");
     }
 
     /// <summary>A real file system that is too small, as small as it gets and larger, until the run fits: no shim, and whatever the kernel does.</summary>
     [Theory]
-    [InlineData("train")]
-    [InlineData("merge")]
-    [InlineData("select")]
+    [MemberData(nameof(NamesOfTheCore))]
     public void Run_OnASmallFileSystem_ExitsWith4AndLeavesNoTemporary(string name)
     {
         if (!Shell("unshare -m mount -t tmpfs -o size=64k none /mnt 2>&1", []).StartsWith("0", StringComparison.Ordinal))
@@ -124,7 +129,7 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
         string folder = runs.NewFolder();
         Directory.CreateDirectory(folder);
         var codes = new List<string>();
-        int step = Environment.GetEnvironmentVariable("NENGINE_TEST_FAULTS") == "all" ? 1 : 8;
+        int step = Sweep.AllFaults ? 1 : 8;
         for (int pages = 2; ; pages += step)
         {
             Assert.True(pages < 4000, $"{name} never fits: {string.Join(' ', codes)}");
@@ -142,7 +147,8 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
             Assert.True(said.Contains("the disk is full", StringComparison.Ordinal) || said.Contains("No space left", StringComparison.Ordinal) || said.Contains("bytes, the disk has", StringComparison.Ordinal), said);
         }
         Assert.Equal("4", codes[0]);
-        talk.WriteLine($"{name}: {codes.Count - 1} file systems that were too small ended with exit code 4");
+        int small = codes.Count(code => code != "0"), without = codes.Count - 1 - small;
+        Sweep.Report(talk, "small file systems", codes.Count - 1, $"{name}: of file systems of 2, {2 + step} … {2 + ((codes.Count - 2) * step)} pages {small} ended with exit code 4 and {without} with what is not worth a run left out; none left a temporary file");
     }
 
     /// <summary>The exit code on the first line, then what was said.</summary>
@@ -159,8 +165,8 @@ public sealed class DiskSweepTests(WritingRuns runs, ITestOutputHelper talk) : I
     private static List<(int At, Fault Fault)> Places(int changes)
     {
         const int Few = 3;
-        bool all = Environment.GetEnvironmentVariable("NENGINE_TEST_FAULTS") == "all";
-        int count = all ? Math.Min(changes, Most) : Few;
+        bool all = Sweep.AllFaults;
+        int count = all ? changes : Few;
         return
         [
             .. from i in Enumerable.Range(0, count)

@@ -31,8 +31,8 @@ internal sealed class FaultShim : IDisposable
     /// <summary>The environment of a process whose n-th change below a folder fails with an error, or, with 0, ends it; n = 0 counts only.</summary>
     public Dictionary<string, string?> Environs(string under, int at, int error = 0, bool stays = false)
     {
-        File.Delete(Told);
-        File.Delete(Counted);
+        File.Delete(Told(under));
+        File.Delete(Counted(under));
         return new Dictionary<string, string?>
         {
             ["LD_PRELOAD"] = _library,
@@ -40,20 +40,20 @@ internal sealed class FaultShim : IDisposable
             ["FAULTS_AT"] = at.ToString(),
             ["FAULTS_ERRNO"] = error.ToString(),
             ["FAULTS_STAYS"] = stays ? "1" : null,
-            ["FAULTS_TOLD"] = Told,
-            ["FAULTS_COUNT"] = Counted,
+            ["FAULTS_TOLD"] = Told(under),
+            ["FAULTS_COUNT"] = Counted(under),
         };
     }
 
-    /// <summary>What the last process was hit in, or null when it ended before: "write /some/path".</summary>
-    public string? Hit => File.Exists(Told) ? File.ReadAllText(Told).Trim() : null;
+    /// <summary>What the last process below a folder was hit in, or null when it ended before: "write /some/path".</summary>
+    public static string? Hit(string under) => File.Exists(Told(under)) ? File.ReadAllText(Told(under)).Trim() : null;
 
-    /// <summary>Changes and deletions of the last process, which only counted.</summary>
-    public (int Changes, int Deletions) Counts => File.ReadAllText(Counted).Split(' ') is [var changes, var deletions] ? (int.Parse(changes), int.Parse(deletions)) : default;
+    /// <summary>Changes and deletions of the last process below a folder, which only counted.</summary>
+    public static (int Changes, int Deletions) Counts(string under) => File.ReadAllText(Counted(under)).Split(' ') is [var changes, var deletions] ? (int.Parse(changes), int.Parse(deletions)) : default;
 
-    private string Told => _folder.File("told");
+    private static string Told(string under) => under + ".told";
 
-    private string Counted => _folder.File("count");
+    private static string Counted(string under) => under + ".count";
 
     public void Dispose() => _folder.Dispose();
 }

@@ -8,7 +8,7 @@ namespace NativeEngine.Tests.Reliability;
 
 /// <summary>
 /// Eight processes on one cache, killed at random and started again, with the locks of files and without them, as on file systems whose locks lie. Three kills here;
-/// NENGINE_TEST_KILLS asks for more.
+/// the chore "kills" asks for more.
 /// </summary>
 public sealed class SharedCacheTests(ITestOutputHelper talk) : IDisposable
 {
@@ -20,7 +20,7 @@ public sealed class SharedCacheTests(ITestOutputHelper talk) : IDisposable
     [FactOnUnix]
     public void Train_EightProcessesKilledAtAnyMoment_EveryEntryIsRightAndNothingBlocks()
     {
-        int kills = int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_KILLS"), out int asked) ? asked : 3, killed = 0, trained = 0, units = 0, rounds = 0;
+        int kills = Sweep.KillsOfAWorkflow(3), killed = 0, trained = 0, units = 0, rounds = 0;
         File.WriteAllText(_kit.StudyPath, File.ReadAllText(_kit.StudyPath).Replace("tokens: 700", "tokens: 150", StringComparison.Ordinal));
         NEngine.Run("ablate", "train", _kit.StudyPath, "--output", _kit.File("calm"), "--threads", "1").Expect(0);
         var expected = Models(_kit.File("calm/cache"));
@@ -47,7 +47,7 @@ public sealed class SharedCacheTests(ITestOutputHelper talk) : IDisposable
             }
             foreach (var (process, said) in running)
             {
-                Assert.True(process.WaitForExit(120_000), "a process hangs");
+                Assert.True(NEngine.WaitForExit(process), "a process hangs");
                 Assert.True(process.ExitCode == 0, said.Result);
                 Assert.DoesNotContain("warning", said.Result, StringComparison.Ordinal);
                 trained += Trained(said.Result);
@@ -63,7 +63,7 @@ public sealed class SharedCacheTests(ITestOutputHelper talk) : IDisposable
             Assert.Empty(Directory.EnumerateFileSystemEntries(Path.Combine(cache, "claims")));
             units += Directory.GetDirectories(Path.Combine(cache, "entries")).Length;
         }
-        talk.WriteLine($"{rounds} caches, {Processes} processes on each, {killed} kills, every other cache without locks: {units} entries, trained {trained} times; all right, no claim, no work and no temporary file left");
+        Sweep.Report(talk, "kills", killed, $"ablate train on a shared cache: {rounds} caches, {Processes} processes on each, {killed} kills, every other cache without locks: {units} entries, trained {trained} times; all right, no claim, no work and no temporary file left");
     }
 
     private (Process Process, Task<string> Said) Start(int round, int rank, string cache, string? unlocked)

@@ -33,6 +33,15 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
         ["no temporary folder"] = ("""TMPDIR=/nowhere/at-all exec "$@" """, [0]),
         ["not root"] = ("""[ "$(id -u)" = 0 ] && command -v setpriv >/dev/null || { echo skipped; exit 99; }; exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@" """, [2, 3]),
         ["few files"] = ("""ulimit -n 100; exec "$@" """, [0]),
+        ["3 GB of address space"] = ("""ulimit -v 3000000; exec "$@" """, [0, 4]),
+        ["2 GB of address space"] = ("""ulimit -v 2000000; exec "$@" """, [0, 4]),
+        ["a heap of 16 MB"] = ("""DOTNET_GCHeapHardLimit=0x1000000 exec "$@" """, [0, 4]),
+        ["a control group of 400 MB"] = (
+            """
+            group=/sys/fs/cgroup/nengine-test-$$
+            grep -qw memory /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null && mkdir $group && echo 400M >$group/memory.max || { rmdir $group 2>/dev/null; echo skipped; exit 99; }
+            sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' $group "$@"; code=$?; rmdir $group; exit $code
+            """, [0, 4]),
     };
 
     public static TheoryData<string, string> Cases()
@@ -111,6 +120,7 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
     [InlineData("a folder")]
     [InlineData("an empty file")]
     [InlineData("nothing")]
+    [InlineData("a device")]
     public void Run_InputIsSomethingElse_ASentence(string what)
     {
         if (!OperatingSystem.IsLinux())
@@ -131,6 +141,9 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
             case "an empty file":
                 File.WriteAllText(bad, "");
                 break;
+            case "a device":
+                File.CreateSymbolicLink(bad, "/dev/zero");
+                break;
             default:
                 break;
         }
@@ -146,7 +159,63 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
             Assert.True(code is 2 or 3, $"{string.Join(' ', line)} with {what}: exit code {code} after {(DateTime.UtcNow - start).TotalSeconds:F0} s\n{stderr}");
             AssertOneSentence(code, stderr, string.Join(' ', line));
         }
+        if (what is not "an empty file")
+        {
+            AssertOneSentence(3, NEngine.Run("doctor", "--config", bad).Expect(3).StdErr, "doctor --config");
+        }
         Assert.DoesNotContain(Directory.GetFileSystemEntries(folder), e => Path.GetFileName(e) != "bad");
+    }
+
+    /// <summary>What is mapped into memory cannot be a pipe: that is said at once, not when somebody writes into it.</summary>
+    [Fact]
+    public void Run_PipeForAModelOrFeatures_ASentenceAtOnce()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+        string folder = runs.NewFolder(), pipe = Path.Combine(folder, "p.npy"), output = Path.Combine(folder, "o");
+        Directory.CreateDirectory(folder);
+        foreach (string[] line in (string[][])
+        [
+            ["select", "--features", pipe, "--budget", "1"], ["merge", "--linear", $"{pipe}=1", "--output", output], ["train", "--model", pipe, "--output", output],
+            ["eval", "--model", pipe, "--data", pipe], ["verify", pipe, "--features", pipe], ["report", pipe], ["export", "--model", pipe, "--output", output + ".onnx"],
+        ])
+        {
+            var (code, _, stderr) = Shell("""[ -p "$0/p.npy" ] || mkfifo "$0/p.npy"; exec timeout 20 "$@" </dev/null""", folder, [.. line, "--threads", "1"]);
+            Assert.True(code is 2 or 3, $"{string.Join(' ', line)}: exit code {code}\n{stderr}");
+            AssertOneSentence(code, stderr, string.Join(' ', line));
+        }
+    }
+
+    /// <summary>Data may come through a pipe, which is read once.</summary>
+    [Fact]
+    public void Run_DataThroughAPipe_TheSameResult()
+    {
+        if (!OperatingSystem.IsLinux())
+        {
+            return;
+        }
+        string folder = runs.NewFolder(), pipe = Path.Combine(folder, "pipe");
+        Directory.CreateDirectory(folder);
+        string[] train = [.. runs.Args("train", folder).Where(a => a != "--resume")];
+        string model = train[Array.IndexOf(train, "--model") + 1], data = train[Array.IndexOf(train, "--data") + 1];
+        string Through(string file, params string[] line)
+        {
+            var (code, stdout, stderr) = Shell($"""rm -f "$0/pipe"; mkfifo "$0/pipe"; cat '{file}' >"$0/pipe" & exec timeout 60 "$@" """, folder, line);
+            Assert.True(code == 0, $"{string.Join(' ', line)}: exit code {code}\n{stderr}");
+            return stdout;
+        }
+        string file = NEngine.Run("eval", "--model", model, "--data", data, "--threads", "1").Expect(0).StdOut;
+        Assert.Equal(file.Replace(data, pipe, StringComparison.Ordinal), Through(data, "eval", "--model", model, "--data", pipe, "--threads", "1"));
+        train[Array.IndexOf(train, "--data") + 1] = pipe;
+        Through(data, train);
+        Assert.Equal(runs.Calm("train")["run/model.safetensors"], Sha(Path.Combine(folder, "run", "model.safetensors")));
+        // Read twice, it would be half a file the second time.
+        var (twice, _, said) = Shell("exec \"$@\"", folder, ["cluster", "--model", model, "--data", pipe, "--output", Path.Combine(folder, "o.txt")]);
+        Assert.True(twice == 2 && said.Contains("can be read once", StringComparison.Ordinal), said);
+
+        static string Sha(string path) => Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(path))) + " " + new FileInfo(path).Length;
     }
 
     /// <summary>An output that is an input would be gone before it is known whether the work succeeds.</summary>
@@ -245,7 +314,7 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
         start.Environment.TryAdd("DOTNET_ROOT", "");
         using var shell = Process.Start(start)!;
         var (stdout, stderr) = (shell.StandardOutput.ReadToEndAsync(), shell.StandardError.ReadToEndAsync());
-        Assert.True(shell.WaitForExit(120_000), "a process hangs");
+        Assert.True(NEngine.WaitForExit(shell), "a process hangs");
         shell.WaitForExit();
         return (shell.ExitCode, stdout.Result, stderr.Result);
     }

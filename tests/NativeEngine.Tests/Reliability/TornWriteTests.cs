@@ -57,7 +57,7 @@ public sealed class TornWriteTests(ITestOutputHelper talk) : IDisposable
             });
         }
         Assert.Equal(newer, Checkpoint.FindNewest(_folder.Path, Assert.Fail));
-        talk.WriteLine($"{Directory.GetFiles(newer).Length} files of a checkpoint, {tears} tears: all were noticed, and the checkpoint before was taken");
+        Sweep.Report(talk, "tears", tears, $"{Directory.GetFiles(newer).Length} files of a checkpoint, {tears} tears: all were noticed, and the checkpoint before was taken");
     }
 
     [Fact]
@@ -81,7 +81,7 @@ public sealed class TornWriteTests(ITestOutputHelper talk) : IDisposable
             });
         }
         Assert.Equal(entry, new UnitCache(kit.File("cache")).Find(key));
-        talk.WriteLine($"{tears} tears of a cache entry: all were noticed");
+        Sweep.Report(talk, "tears", tears, $"{tears} tears of a cache entry: all were noticed");
     }
 
     [Fact]
@@ -110,7 +110,7 @@ public sealed class TornWriteTests(ITestOutputHelper talk) : IDisposable
             Assert.True(torn.Damaged > 0 || found < Records, context);
             kept += found;
         });
-        talk.WriteLine($"{tears} tears of stored losses: of {tears * Records} records {kept} were read, all right");
+        Sweep.Report(talk, "tears", tears, $"{tears} tears of stored losses: of {tears * Records} records {kept} were read, all right");
         Assert.True(kept > 0);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -17,6 +18,7 @@ public sealed class WritingRuns : IDisposable
     private readonly Lazy<string> _study;
     private readonly Dictionary<string, Dictionary<string, string>> _calm = [];
     private readonly Dictionary<string, (int, int)> _counts = [];
+    private readonly Dictionary<string, TimeSpan> _lasts = [];
     private readonly Lazy<FaultShim> _shim = new();
     private readonly Lazy<string> _run;
     private int _next;
@@ -131,6 +133,13 @@ public sealed class WritingRuns : IDisposable
         return _counts[name];
     }
 
+    /// <summary>How long an undisturbed run takes.</summary>
+    public TimeSpan Lasts(string name)
+    {
+        Calm(name);
+        return _lasts[name];
+    }
+
     /// <summary>What the folder holds after an undisturbed run.</summary>
     public Dictionary<string, string> Calm(string name)
     {
@@ -140,8 +149,10 @@ public sealed class WritingRuns : IDisposable
             {
                 string folder = NewFolder();
                 Prepare(name, folder);
-                NEngine.Run(Args(name, folder), null, Shim.Environs(folder, at: 0)).Expect(0);
-                _counts[name] = Shim.Counts;
+                string[] args = Args(name, folder);
+                var clock = Stopwatch.StartNew();
+                NEngine.Run(args, null, Shim.Environs(folder, at: 0)).Expect(0);
+                (_counts[name], _lasts[name]) = (FaultShim.Counts(folder), clock.Elapsed);
                 _calm[name] = calm = Contents(folder);
                 Assert.NotEmpty(calm);
                 Assert.DoesNotContain(calm.Keys, k => k.Contains(".tmp-", StringComparison.Ordinal) || k.Contains("probe", StringComparison.Ordinal));

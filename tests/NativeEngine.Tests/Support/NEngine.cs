@@ -28,7 +28,8 @@ public static class NEngine
     /// <summary>A library that is not there: verbs are tested without the machine's GPUs unless a test shows them.</summary>
     public const string Nowhere = "/nowhere/a-library";
 
-    private static readonly TimeSpan _defaultTimeout = TimeSpan.FromSeconds(120);
+    /// <summary>How long a run may take: two minutes; NENGINE_TEST_PATIENCE gives other seconds, for sweeps of low priority.</summary>
+    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_PATIENCE"), out int seconds) ? seconds : 120);
 
     /// <summary>Runs to the end with these arguments and nothing else.</summary>
     public static NEngineResult Run(params string[] args) => Run(args, stdin: null);
@@ -84,14 +85,30 @@ public static class NEngine
     /// <summary>Waits for the end of a started run and collects what it wrote.</summary>
     public static NEngineResult Finish(Process process, Task<string> stdout, Task<string> stderr, TimeSpan? timeout = null)
     {
-        var limit = timeout ?? _defaultTimeout;
-        if (!process.WaitForExit(limit))
+        if (!WaitForExit(process, timeout))
         {
             process.Kill(entireProcessTree: true);
-            Assert.Fail($"nengine {string.Join(' ', process.StartInfo.ArgumentList)} ran longer than {limit}\n{stderr.Result}");
+            Assert.Fail($"nengine {string.Join(' ', process.StartInfo.ArgumentList)} ran longer than {timeout ?? _patience}\n{stderr.Result}");
         }
         process.WaitForExit();
         return new NEngineResult(process.ExitCode, stdout.Result, stderr.Result);
+    }
+
+    /// <summary>
+    /// Waits for the end of a process, <paramref name="timeout"/> at most (two minutes by default); false when that is over. It is counted in turns of half a second, so that time
+    /// for which the tests and what they started were stopped together (SIGSTOP, a machine asleep) is not the process's.
+    /// </summary>
+    public static bool WaitForExit(Process process, TimeSpan? timeout = null)
+    {
+        const double Turn = 0.5;
+        for (double left = (timeout ?? _patience).TotalSeconds; left > 0; left -= Turn)
+        {
+            if (process.WaitForExit(TimeSpan.FromSeconds(Math.Min(left, Turn))))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// <summary>Sends a Unix signal by its number (2 INT, 10 USR1, 15 TERM).</summary>

@@ -9,6 +9,8 @@ namespace NativeEngine.Ablation.Mixtures;
 /// </summary>
 public static class MixtureList
 {
+    private const long MaxBytes = 256L << 20;
+
     /// <summary>Reads weights over the names, in file order. Errors: BadInput with file, line, and a suggestion for unknown names.</summary>
     public static List<double[]> Read(string path, IReadOnlyList<string> names)
     {
@@ -45,7 +47,7 @@ public static class MixtureList
     {
         try
         {
-            return File.ReadAllLines(path);
+            return InputFile.ReadAllText(path, MaxBytes).Split('\n').Select(line => line.TrimEnd('\r')).ToArray();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

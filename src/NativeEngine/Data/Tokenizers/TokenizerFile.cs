@@ -54,9 +54,7 @@ public static class TokenizerFile
     {
         try
         {
-            long length = new FileInfo(path).Length;
-            return length <= MaxBytes ? File.ReadAllBytes(path)
-                : throw new EngineException(ErrorKind.BadInput, $"reading {path}: expected at most {MaxBytes} bytes, got {length}");
+            return InputFile.ReadAllBytes(path, MaxBytes);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
