@@ -161,11 +161,20 @@ internal sealed class StudyDocuments
         list.AddRange(keyed.Select(k => k.example));
     }
 
-    private static string Key(Example example, string field)
+    /// <summary>The text of a field of an example's line. Errors: BadInput without it.</summary>
+    internal static string Key(Example example, string field)
     {
         using var line = JsonDocument.Parse(example.RawLine);
-        return line.RootElement.TryGetProperty(field, out var value) && value.ValueKind is JsonValueKind.String or JsonValueKind.Number
-            ? value.ToString()
-            : throw new EngineException(ErrorKind.BadInput, $"line {example.Line} of the data has no \"{field}\" to order by", "name a field that every line has under data.order_by");
+        try
+        {
+            return line.RootElement.TryGetProperty(field, out var value) && value.ValueKind is JsonValueKind.String or JsonValueKind.Number
+                ? value.ToString()
+                : throw new EngineException(ErrorKind.BadInput, $"line {example.Line} of the data has no \"{field}\" to order by", "name a field that every line has under data.order_by");
+        }
+        // System.Text.Json decodes escapes late.
+        catch (InvalidOperationException e)
+        {
+            throw new EngineException(ErrorKind.BadInput, $"line {example.Line} of the data has half of a surrogate pair in \"{field}\", which it is to be ordered by", inner: e);
+        }
     }
 }

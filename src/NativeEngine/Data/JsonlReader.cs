@@ -197,6 +197,11 @@ public sealed class JsonlReader
         {
             return Bad(number, "it is not valid UTF-8");
         }
+        // Once no reason is told any more, none is looked for.
+        if (IsSilent && !JsonSyntax.IsValue(line.Span))
+        {
+            return Bad(number, "");
+        }
         try
         {
             using var document = JsonDocument.Parse(line, _strict);
@@ -233,6 +238,10 @@ public sealed class JsonlReader
                 string content = text.GetString()!;
                 return content.Length > 0 ? Example.FromText(source ?? "", content, number)
                     : Bad(number, $"\"{_options.TextField}\" is empty");
+            }
+            if (IsSilent)
+            {
+                return Bad(number, "");
             }
             return Bad(number, hasPrompt || hasCompletion
                 ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
@@ -271,6 +280,9 @@ public sealed class JsonlReader
         }
         return name;
     }
+
+    /// <summary>Whether bad lines are only counted: the first ones were kept with their reasons.</summary>
+    private bool IsSilent => _options.OnBadLine == BadLinePolicy.Skip && _badLines.Count >= _options.ReasonsKept;
 
     private Example? Bad(long line, string reason, string? hint = null)
     {

@@ -6,7 +6,10 @@ namespace NativeEngine.Data;
 /// </summary>
 internal sealed class LineSplitter(Stream stream, int maxLineBytes, bool skips = true)
 {
-    private byte[] _buffer = new byte[1 << 16];
+    private const int MostAtFirst = 1 << 16, LeastAtFirst = 1 << 10;
+
+    // One byte more than there is, so that the end is seen without a larger buffer.
+    private byte[] _buffer = new byte[stream.CanSeek ? (int)Math.Clamp(stream.Length - stream.Position + 1, LeastAtFirst, MostAtFirst) : MostAtFirst];
     private int _start;
     private int _end;
     private bool _atEnd;

@@ -37,6 +37,19 @@ internal sealed class StrictJson
     /// <summary>The path of the value, quoted: "rope_scaling.factor", "merges[3]"; "the document" for the root.</summary>
     public string Where => _parent is null ? "the document" : $"\"{Path()}\"";
 
+    /// <summary>Writes the value as it is. Errors: BadInput for a string with half of a surrogate pair, which no writer can write.</summary>
+    public void WriteTo(Utf8JsonWriter writer)
+    {
+        try
+        {
+            _element.WriteTo(writer);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw Half(e);
+        }
+    }
+
     /// <summary>Reads a file. The size is checked before anything is read.</summary>
     public static StrictJson Load(string path, long maxBytes = 256L << 20, int maxDepth = 64)
     {
@@ -183,9 +196,6 @@ internal sealed class StrictJson
 
     /// <summary>A whole-number member in [min, max], or null when absent.</summary>
     public int? OptionalInt(string name, int min = int.MinValue, int max = int.MaxValue) => Optional(name)?.AsInt(min, max);
-
-    /// <summary>A whole-number member in [min, max], or null when absent.</summary>
-    public long? OptionalLong(string name, long min = long.MinValue, long max = long.MaxValue) => Optional(name)?.AsLong(min, max);
 
     /// <summary>A finite-number member in [min, max], or null when absent.</summary>
     public double? OptionalDouble(string name, double min = double.MinValue, double max = double.MaxValue) => Optional(name)?.AsDouble(min, max);

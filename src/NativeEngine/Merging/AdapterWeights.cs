@@ -22,8 +22,14 @@ internal sealed class AdapterWeights
     public static AdapterWeights Open(string folder)
     {
         var config = AdapterConfig.Read(folder);
-        var adapter = new AdapterWeights();
         using var file = SafetensorsModel.Open(Path.Combine(folder, AdapterConfig.WeightsName));
+        return Of(config, file);
+    }
+
+    /// <summary>The weights of an adapter that was opened.</summary>
+    internal static AdapterWeights Of(AdapterConfig config, SafetensorsModel file)
+    {
+        var adapter = new AdapterWeights();
         foreach (var a in file.Tensors)
         {
             if (!a.Name.StartsWith(Prefix, StringComparison.Ordinal) || !(a.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal) || a.Name.EndsWith(".lora_B.weight", StringComparison.Ordinal)))
@@ -41,7 +47,10 @@ internal sealed class AdapterWeights
                 throw FormatErrors.Bad(a.File, $"{FormatErrors.Quote(a.Name)} is {FormatErrors.Shape(a.Shape)} and its B {FormatErrors.Shape(b.Shape)}; rank {config.Rank} asks for [{config.Rank}, in] and [out, {config.Rank}]");
             }
             string weight = a.Name[Prefix.Length..].Replace(".lora_A.weight", ".weight", StringComparison.Ordinal);
-            adapter._pairs.Add(weight, new LowRank(Doubles(a), Doubles(b), config.Rank, config.Alpha / config.Rank));
+            if (!adapter._pairs.TryAdd(weight, new LowRank(Doubles(a), Doubles(b), config.Rank, config.Alpha / config.Rank)))
+            {
+                throw FormatErrors.Bad(a.File, $"{FormatErrors.Quote(a.Name)} and another pair change the same weight, {FormatErrors.Quote(weight)}");
+            }
         }
         return adapter;
     }

@@ -65,7 +65,7 @@ internal static class MergedFiles
             {
                 if (owner?.Optional(key) is { } id)
                 {
-                    changes[key] = id.Element.WriteTo;
+                    changes[key] = id.WriteTo;
                 }
             }
         }
@@ -87,7 +87,7 @@ internal static class MergedFiles
                 writer.WriteStartArray();
                 foreach (var token in json.Optional("added_tokens")?.Items() ?? [])
                 {
-                    token.Element.WriteTo(writer);
+                    token.WriteTo(writer);
                 }
                 foreach (var (token, id) in union.Added)
                 {
@@ -122,7 +122,7 @@ internal static class MergedFiles
                 }
                 else
                 {
-                    value.Element.WriteTo(writer);
+                    value.WriteTo(writer);
                 }
             }
             foreach (string name in left.Order(StringComparer.Ordinal))

@@ -43,10 +43,15 @@ public static class AdapterFolder
     public static LoraAdapter Load(string folder, LlamaConfig config, Device device, bool trainable = false, CancellationToken cancellation = default)
     {
         var described = AdapterConfig.Read(folder);
+        using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
+        return Of(described, file, config, device, trainable, cancellation);
+    }
+
+    /// <summary>The adapter of files that were opened.</summary>
+    internal static LoraAdapter Of(AdapterConfig described, SafetensorsModel file, LlamaConfig config, Device device, bool trainable, CancellationToken cancellation)
+    {
         var targets = described.Targets.Select(t => LoraAdapter.AllTargets.Contains(t.AsString()) ? t.AsString()
             : throw t.Bad($"is \"{t.AsString()}\"; an adapter may sit on {string.Join(", ", LoraAdapter.AllTargets)}")).ToList();
-        using var file = SafetensorsModel.Open(Path.Combine(folder, WeightsName));
-        // The rank decides how much is allocated, so the file must have it too.
         foreach (var tensor in file.Tensors.Where(t => t.Name.EndsWith(".lora_A.weight", StringComparison.Ordinal)))
         {
             if (tensor.Shape.Length != 2 || tensor.Shape[0] != described.Rank)
@@ -54,21 +59,22 @@ public static class AdapterFolder
                 throw FormatErrors.Bad(tensor.File, $"tensor {FormatErrors.Quote(tensor.Name)} is [{string.Join(" x ", tensor.Shape.ToArray())}]; {ConfigName} says \"r\": {described.Rank}");
             }
         }
-        if (file.Tensors.Count < targets.Count)
+        // Rank and targets decide how much is allocated, so the file must have it all.
+        var layout = LoraAdapter.LayoutOf(config, described.Rank, targets);
+        foreach (var tensor in file.Tensors)
         {
-            throw FormatErrors.Bad(file.Path, $"it has {file.Tensors.Count} tensors; {ConfigName} names {targets.Count} projections");
+            if (!tensor.Name.StartsWith(Prefix, StringComparison.Ordinal) || layout.Find(tensor.Name[Prefix.Length..]) is null)
+            {
+                throw FormatErrors.Bad(tensor.File, $"tensor {FormatErrors.Quote(tensor.Name)} has no place in the adapter that {ConfigName} describes");
+            }
+        }
+        foreach (var entry in layout.Entries)
+        {
+            ModelFolder.Require(file, Prefix + entry.Name, entry.Shape);
         }
         var adapter = new LoraAdapter(device, config, described.Rank, (float)described.Alpha, targets, trainable);
         try
         {
-            foreach (var tensor in file.Tensors)
-            {
-                bool known = tensor.Name.StartsWith(Prefix, StringComparison.Ordinal) && adapter.Parameters.Layout.Find(tensor.Name[Prefix.Length..]) is not null;
-                if (!known)
-                {
-                    throw new EngineException(ErrorKind.BadInput, $"{tensor.File}: tensor \"{tensor.Name}\" has no place in the adapter that {ConfigName} describes");
-                }
-            }
             ModelFolder.Read(file, adapter.Parameters, name => Prefix + name, cancellation);
             return adapter;
         }

@@ -30,15 +30,10 @@ public sealed class LoraAdapter : IDisposable
             }
         }
         (Rank, Alpha, Targets) = (rank, alpha, targets);
-        var adapted = config.Layout().Entries.Where(e => targets.Any(t => e.Name.EndsWith($".{t}.weight", StringComparison.Ordinal))).ToList();
-        var layout = new ParameterLayout(adapted.SelectMany(e => new[]
-        {
-            (NameOf(e.Name, 'A'), new Shape(rank, e.Shape[1]), true),
-            (NameOf(e.Name, 'B'), new Shape(e.Shape[0], rank), true),
-        }));
+        var layout = LayoutOf(config, rank, targets);
         Parameters = new ParameterSet(device, layout, MemoryUse.Parameters);
         Gradients = trainable ? new ParameterSet(device, layout, MemoryUse.Gradients) : null;
-        foreach (var entry in adapted)
+        foreach (var entry in Adapted(config, targets))
         {
             string a = NameOf(entry.Name, 'A'), b = NameOf(entry.Name, 'B');
             _pairs[entry.Name] = new LowRank(
@@ -96,6 +91,16 @@ public sealed class LoraAdapter : IDisposable
         Parameters.Dispose();
         Gradients?.Dispose();
     }
+
+    /// <summary>A and B of every adapted projection of a model, before anything is allocated.</summary>
+    internal static ParameterLayout LayoutOf(LlamaConfig config, int rank, IReadOnlyList<string> targets) => new(Adapted(config, targets).SelectMany(e => new[]
+    {
+        (NameOf(e.Name, 'A'), new Shape(rank, e.Shape[1]), true),
+        (NameOf(e.Name, 'B'), new Shape(e.Shape[0], rank), true),
+    }));
+
+    private static IEnumerable<ParameterEntry> Adapted(LlamaConfig config, IReadOnlyList<string> targets) =>
+        config.Layout().Entries.Where(e => targets.Any(t => e.Name.EndsWith($".{t}.weight", StringComparison.Ordinal)));
 
     internal LowRank? For(string weight, bool frozen) => _pairs.GetValueOrDefault(weight) is not { } pair ? null
         : frozen ? pair with { GradientA = default, GradientB = default }

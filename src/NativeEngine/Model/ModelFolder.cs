@@ -88,7 +88,7 @@ public static class ModelFolder
     }
 
     /// <summary>The tensor of a name and a shape. Errors: BadInput when it is missing or has another shape.</summary>
-    private static SafetensorsTensor Require(SafetensorsModel file, string name, Shape expected)
+    internal static SafetensorsTensor Require(SafetensorsModel file, string name, Shape expected)
     {
         var tensor = file.Find(name)
             ?? throw new EngineException(ErrorKind.BadInput, $"{file.Path}: tensor \"{name}\" is missing; it should be {expected}");

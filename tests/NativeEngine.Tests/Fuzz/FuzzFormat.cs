@@ -25,11 +25,8 @@ internal sealed record FuzzFormat(string Name, byte[][] Seeds, IFields Fields, F
     /// <summary>The bytes that the reader really has to deal with, where that is not the length of the file.</summary>
     public Func<byte[], long> Size { get; init; } = static bytes => bytes.Length;
 
-    /// <summary>Bytes that may be allocated for a byte of input, garbage included, above 1 MiB.</summary>
-    public int Factor { get; init; } = 4;
-
-    /// <summary>How many times fewer mutants the tests read than of other formats, for readers that take longer.</summary>
-    public int Share { get; init; } = 1;
+    /// <summary>Bytes that may be allocated in all for a byte of input, garbage included, above 1 MiB. One object may never take more than 4 times the input and 1 MiB.</summary>
+    public int TotalFactor { get; init; } = 4;
 
     public override string ToString() => Name;
 }

@@ -32,14 +32,28 @@ internal static partial class FuzzFormats
             Assert.True(policy == BadLinePolicy.Skip || reader.BadLineCount == 0);
         }
     })
-    { Factor = 64 };
+    { TotalFactor = 64 };
 
     private static FuzzFormat JsonlChoices()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("{\"prompt\":\"2+2?\",\"choices\":[\"3\",\"4\"],\"answer\":1,\"source\":\"math\"}\n{\"prompt\":\"Sky?\",\"choices\":[\"red\",\"blue\",\"A\"],\"answer\":\"B\",\"source\":\"x\"}\n")];
         return new FuzzFormat("jsonl choices", seeds, new LineFields(seeds, json: true), () => bytes =>
             Assert.True(new JsonlReader("mutant", () => new MemoryStream(bytes), new JsonlOptions { ChoicesField = "choices" }).Read().LongCount() > 0))
-        { Factor = 64, Share = 4 };
+        { TotalFactor = 64 };
+    }
+
+    /// <summary>Lines whose field of any name gives the order of a study's documents.</summary>
+    private static FuzzFormat JsonlOrder()
+    {
+        byte[][] seeds = [Encoding.UTF8.GetBytes("{\"text\":\"one\",\"id\":2}\n{\"text\":\"two\",\"id\":\"x\\u00e9\"}\n{\"prompt\":\"a\",\"completion\":\"b\",\"id\":1.5}\n")];
+        return new FuzzFormat("jsonl order_by", seeds, new LineFields(seeds, json: true), () => bytes =>
+        {
+            foreach (var example in new JsonlReader("mutant", () => new MemoryStream(bytes), new JsonlOptions { OnBadLine = BadLinePolicy.Skip, KeepLines = true }).Read())
+            {
+                NativeEngine.Ablation.StudyDocuments.Key(example, "id");
+            }
+        })
+        { TotalFactor = 64 };
     }
 
     private static FuzzFormat JsonlGzip()
@@ -47,20 +61,31 @@ internal static partial class FuzzFormats
         byte[][] seeds = [.. _examples.Select(GzipFields.Compress)];
         return new FuzzFormat("jsonl.gz", seeds, new GzipFields(new LineFields(_examples, json: true)), () => bytes =>
             Assert.True(new JsonlReader("mutant.gz", () => new GZipStream(new MemoryStream(bytes), CompressionMode.Decompress)).Read().LongCount() > 0))
-        { Factor = 64, Share = 2, Size = Unpacked };
+        { TotalFactor = 64, Size = Unpacked };
     }
 
     private static FuzzFormat SourcesJsonl()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("{\"source\":\"a\"}\n{\"source\":\"b\",\"x\":[1]}\n{\"source\":3}\n")];
-        return new FuzzFormat("sources.jsonl", seeds, new LineFields(seeds, json: true), () => bytes => SourceFile.ReadJsonl("mutant", new MemoryStream(bytes), "source")) { Factor = 128, Share = 4 };
+        return new FuzzFormat("sources.jsonl", seeds, new LineFields(seeds, json: true), () => bytes => SourceFile.ReadJsonl("mutant", new MemoryStream(bytes), "source")) { TotalFactor = 128 };
     }
 
     private static FuzzFormat SourcesText()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("red\ngreen\nred\nb l u e\n")];
-        return new FuzzFormat("sources.txt", seeds, new LineFields(seeds, json: false), () => bytes => SourceFile.ReadText("mutant", new MemoryStream(bytes))) { Factor = 128, Share = 4 };
+        return new FuzzFormat("sources.txt", seeds, new LineFields(seeds, json: false), () => bytes => SourceFile.ReadText("mutant", new MemoryStream(bytes))) { TotalFactor = 128 };
     }
+
+    private static FuzzFormat SourcesArray() => Npy() with
+    {
+        Name = "sources.npy",
+        Seeds = [NpyBytes("{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", 24), NpyBytes("{'descr': '|u1', 'fortran_order': False, 'shape': (5,), }\n", 5)],
+        Open = () => bytes =>
+        {
+            using var file = NativeEngine.Formats.NpyFile.Parse("mutant", bytes);
+            SourceFile.ReadNumbers("mutant", file);
+        },
+    };
 
     private static FuzzFormat Tokenizer()
     {
@@ -91,20 +116,18 @@ internal static partial class FuzzFormats
         {
             Words = ["\"(\"", "\"[\"", "\"a**\"", "\"(?<\"", "\"Sequence\"", "\"ByteLevel\"", "\"Metaspace\"", "\"▁\"", "{\"String\":\"\"}", "{\"Regex\":\"(a|a?)+$\"}", "\"Regex\":", "(a+)+", "\\\\p{Han}", "++", "{2,1}"],
             // Texts are encoded, too, and a step may make them longer.
-            Factor = 1000,
+            TotalFactor = 1000,
         };
     }
 
     private static FuzzFormat TokenizerConfig() => Json(
         "tokenizer_config.json", json => _smallTokenizer.Value.Read(json.Element),
-        """{"bos_token":"<s>","eos_token":{"content":"</s>","special":true},"model_max_length":1000000000000000019884624838656,"add_bos_token":true}""") with
-    { Share = 4 };
+        """{"bos_token":"<s>","eos_token":{"content":"</s>","special":true},"model_max_length":1000000000000000019884624838656,"add_bos_token":true}""");
 
     private static FuzzFormat Vocabulary() => Json(
         "tokenizer vocabulary", json => TokenVocabulary.Parse(json, "mutant"),
         """{"model":{"type":"WordPiece","vocab":{"[UNK]":0,"a":1,"##b":2}},"added_tokens":[{"id":3,"content":"[CLS]"}]}""",
-        """{"model":{"type":"Unigram","vocab":[["<unk>",0.0],["a",-1.5],["b",-2]]},"added_tokens":[]}""") with
-    { Share = 4 };
+        """{"model":{"type":"Unigram","vocab":[["<unk>",0.0],["a",-1.5],["b",-2]]},"added_tokens":[]}""");
 
     private static FuzzFormat Recipe()
     {
@@ -132,30 +155,30 @@ internal static partial class FuzzFormats
         [
             Encoding.UTF8.GetBytes("data:\n  train: builtin\n  held_out: 0.1\n  order_by: id\nseed:\n  model: preset:0.2m\n  tokenizer: bpe:512\n  steps: 30\n  lr: 1e-3\nunits:\n  tokens: 1000\n  length: 64\n  tolerance: 0.25\ntraining:\n  steps: 10\n  batch: 4\n  schedule: cosine\n  lora_rank: 4\n  lora_targets: [q, v]\n  seeds: [1, 2]\n  fractions: [0.5]\ncandidates:\n  all_subsets: true\n"),
         ];
-        return Yaml("study.yaml", seeds, text => NativeEngine.Ablation.StudyFile.Parse(text, "mutant")) with { Share = 4 };
+        return Yaml("study.yaml", seeds, text => NativeEngine.Ablation.StudyFile.Parse(text, "mutant"));
     }
 
     private static FuzzFormat ConfigurationFile()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("seed: 7\nthreads: 2\nlr: 1e-3\ntrain:\n  steps: 10\n  model: preset:0.2m\n  batch: 8\nselect: {budget: 4}\n")];
-        return Yaml("settings.yaml", seeds, text => _configuration.Value.Read(text, "mutant")) with { Kinds = [ErrorKind.BadInput, ErrorKind.Usage], Share = 10 };
+        return Yaml("settings.yaml", seeds, text => _configuration.Value.Read(text, "mutant")) with { Kinds = [ErrorKind.BadInput, ErrorKind.Usage] };
     }
 
     private static FuzzFormat MixturesJson() => Json(
         "mixtures.json", json => NativeEngine.Ablation.Mixtures.MixtureList.ReadJson(json, ["a", "b", "c"]), """[["a","b"],{"a":0.5,"c":1.5},["c"]]""") with
-    { Factor = 128, Share = 4 };
+    { TotalFactor = 128 };
 
     private static FuzzFormat MixturesCsv()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("a,b,\"c\"\n0.5,,1\n1,2,3\n,,1e-3\n")];
         return new FuzzFormat("mixtures.csv", seeds, new LineFields(seeds, json: false), () => bytes =>
             NativeEngine.Ablation.Mixtures.MixtureList.ReadCsv("mutant", Encoding.UTF8.GetString(bytes).Split('\n'), ["a", "b", "c"]))
-        { Factor = 128, Share = 4 };
+        { TotalFactor = 128 };
     }
 
     // YamlDotNet makes an object with two places for every node, some hundred bytes for two of text.
     private static FuzzFormat Yaml(string name, byte[][] seeds, Action<string> read) =>
-        new(name, seeds, new YamlFields(seeds), () => bytes => read(Encoding.UTF8.GetString(bytes))) { Factor = 1000 };
+        new(name, seeds, new YamlFields(seeds), () => bytes => read(Encoding.UTF8.GetString(bytes))) { TotalFactor = 1000 };
 
     private static long Unpacked(byte[] packed)
     {

@@ -20,13 +20,11 @@ internal static partial class FuzzFormats
 
     private static FuzzFormat Checksums() => Json(
         "checksums.json", json => AtomicFolder.ReadChecksums(json),
-        """{"schema":1,"files":{"state.json":{"bytes":120,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"a/b.safetensors":{"bytes":0,"sha256":"00"}}}""") with
-    { Share = 4 };
+        """{"schema":1,"files":{"state.json":{"bytes":120,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"a/b.safetensors":{"bytes":0,"sha256":"00"}}}""");
 
     private static FuzzFormat Run() => Json(
         "run.json", json => RunRecord.Parse(json),
-        """{"schema":1,"program":"nengine","version":"0.1.0","commit":null,"runtime":".NET 10","system":"Linux (X64)","device":"cpu","complete":true,"command":["nengine","train"],"options":{"lr":"0.001"},"environment":{},"inputs":{"a.jsonl":"00ff"},"outputs":{}}""") with
-    { Share = 4 };
+        """{"schema":1,"program":"nengine","version":"0.1.0","commit":null,"runtime":".NET 10","system":"Linux (X64)","device":"cpu","complete":true,"command":["nengine","train"],"options":{"lr":"0.001"},"environment":{},"inputs":{"a.jsonl":"00ff"},"outputs":{}}""");
 
     private static FuzzFormat Metrics()
     {
@@ -51,7 +49,7 @@ internal static partial class FuzzFormats
                 }
             };
         })
-        { Factor = 32, Share = 2 };
+        { TotalFactor = 32 };
     }
 
     /// <summary>A selection, checked and explained against the features it says it is of.</summary>
@@ -66,7 +64,7 @@ internal static partial class FuzzFormats
             var device = new CpuDevice(threads: 1);
             var features = device.Allocate<float>(rows, MemoryUse.Selection);
             int read = 0;
-            return bytes =>
+            return bytes => Metered(device, bytes, () =>
             {
                 var document = SelectionDocument.Parse(StrictJson.Parse("mutant", bytes));
                 var view = features.View.Reshape(N, Width);
@@ -77,9 +75,9 @@ internal static partial class FuzzFormats
                     SelectionPage.Of(document, view, GradientNormalizer.None(), []);
                 }
                 SelectionVerifier.Verify(document, view, GradientNormalizer.None());
-            };
+            });
         })
-        { Kinds = [ErrorKind.BadInput, ErrorKind.VerificationFailed, ErrorKind.Usage], Factor = 32 };
+        { Kinds = [ErrorKind.BadInput, ErrorKind.VerificationFailed, ErrorKind.Usage], TotalFactor = 32 };
     }
 
     private static byte[] Selection(CpuDevice device, float[] rows, DistanceMetric metric)
@@ -100,17 +98,19 @@ internal static partial class FuzzFormats
         return stream.ToArray();
     }
 
-    private static FuzzFormat UnitKeys() => Json("unit.json", json => UnitCache.ReadKey(json), """{"schema":1,"label":"unit a","key":"00","fields":{"data":"ff","seed":"1","steps":"100"}}""") with { Share = 4 };
+    private static FuzzFormat UnitKeys() => Json("unit.json", json => UnitCache.ReadKey(json), """{"schema":1,"label":"unit a","key":"00","fields":{"data":"ff","seed":"1","steps":"100"}}""");
 
-    private static FuzzFormat UnitCosts() => Json("cost.json", json => UnitCache.ReadCost(json), """{"schema":1,"steps":100,"tokens":25600,"flops":1.5e12,"seconds":3.25,"written":"2026-01-01T00:00:00Z"}""") with { Share = 4 };
+    private static FuzzFormat UnitCosts() => Json("cost.json", json => UnitCache.ReadCost(json), Cost);
 
     private static FuzzFormat Claims()
     {
         byte[][] seeds = [Encoding.UTF8.GetBytes("host/boot/ns|123|456\ntoken\n7\n")];
         return new FuzzFormat("unit claim", seeds, new LineFields(seeds, json: false), () => bytes =>
             _ = (ProcessIdentity.Parse(Encoding.UTF8.GetString(bytes).Split('\n')[0]) ?? throw new EngineException(ErrorKind.BadInput, "it names no process")).IsAlive())
-        { Factor = 32, Share = 4 };
+        { TotalFactor = 32 };
     }
+
+    private const string Cost = """{"schema":1,"steps":100,"tokens":25600,"flops":1.5e12,"seconds":3.25,"written":"2026-01-01T00:00:00Z"}""";
 
     private const string Mixture = """{"mixture":"a+b","weights":{"a":0.5,"b":0.5},"origin":"subsets","key":"00","score":2.5,"score_interval":[2.25,2.75],"behind_best":[0,0],"separated_from_best":false,"probability_of_best":0.5,"losses":[2.5,2.5],"true_score":2.5,"true_losses":[2.5,2.5]}""";
 
@@ -123,16 +123,36 @@ internal static partial class FuzzFormats
         RankedMixtures.Read(json.Require("left_the_race"), ["a", "b"]);
         AblationPage.Of(json, null, "mutant", []);
     }, Rank) with
-    { Factor = 200, Share = 10 };
+    { TotalFactor = 200 };
 
     private static FuzzFormat Confirmation()
     {
         string confirm = """{"schema":1,"identity":"id","confidence":0.9,"domains":["x","y"],"mixtures":[""" + Mixture + """],"stand_ins":[{"stand_in":"average","baseline":false,"mean_pearson":0.9,"agreement":[{"domain":"x","pearson":0.9,"pearson_interval":[0.8,0.95],"spearman":0.5,"regret_at_1":0,"decision_accuracy":1}],"losses":[[2.5,2.5]],"scores":[2.5]}],"additivity":{"alarm":false,"patterns_tested":1,"pairs":[{"first":"a","second":"b","effect":1,"p_value":0.5}]},"predictions":[]}""";
         var rank = StrictJson.Parse("rank.json", Encoding.UTF8.GetBytes(Rank));
-        return Json("confirm.json", json => AblationPage.Of(rank, json, "mutant", []), confirm) with { Factor = 200, Share = 10 };
+        return Json("confirm.json", json => AblationPage.Of(rank, json, "mutant", []), confirm) with { TotalFactor = 200 };
+    }
+
+    /// <summary>The tables of a study's report, from both of its documents.</summary>
+    private static FuzzFormat StudyReport()
+    {
+        const string Row = """{"mixture":"a|b","weights":{"a":0.5,"b":0.5},"origin":"subsets","key":"00","score":2.5,"score_interval":[2.25,2.75],"behind_best":[0,0],"separated_from_best":false,"documents_to_separate":12.5,"dominated":false,"ensemble_score":null,"probability_of_best":0.5,"losses":[2.5,2.5],"true_losses":[2.5,2.5]}""";
+        const string Search = """ "search_tokens":1000,"searches":[{"method":"greedy","mixture":"a","score":2.5,"evaluations":7}],"descent":{"converged":false,"mixture":"a","scores":[3,2.5]},"surrogate":{"error_root_mean_square":0.1,"error_largest":0.2,"held_out_mixtures":5,"mixture":"b"}""";
+        const string Screen = """ "screen":{"kept":2,"fitted":3,"tokens":100,"error_root_mean_square":0.1,"error_largest":0.2,"error_pearson":0.9,"margin":0.1},"noise_floor":{"deviation":0.01,"degrees":2,"smallest_difference":0.02}""";
+        const string Worth = """ "worth":{"exact":false,"sets":9,"units":[{"unit":"a","shapley":0.5,"shapley_interval":[0.25,0.75],"banzhaf":null},{"unit":"b","leave_one_out":0.1}]},"merge_safety":{"barrier":-0.1,"gain_over_seed":0.1,"sign_conflict":0.2,"mean_cosine":0.5,"movement":0.01,"warnings":["Far apart."]}""";
+        const string Confirmed = """{"mixtures":[ROW],"stand_ins":[{"stand_in":"average","baseline":true,"mean_pearson":0.9,"mean_spearman":null,"agreement":[{"domain":"x","pearson":0.9,"pearson_interval":[0.8,0.95],"intercept":0.1,"slope":1,"kendall_tau_b":0.5},{"domain":"score","spearman":0.5,"regret_at_1":0}],"losses":[[2.5,2.5]]}],"additivity":{"alarm":true,"patterns_tested":1,"worst_miss":0.1,"worst_mixture":"a","pairs":[{"first":"a","second":"b","effect":1,"p_value":0.5}]},"predictions":[{"mixture":"a","predicted_true_score":2.5,"prediction_interval":[2,3],"conformal_interval":[1,4]}]}""";
+        string both = $$"""{"rank":{"domains":[{"domain":"x"},{"domain":"y,z|"}],"confidence":0.9,"candidates":3,"candidate_budgets":4.5,"mixtures":[{{Row}},{{Row}}],{{Search}},{{Screen}},{{Worth}}},"confirm":{{Confirmed.Replace("ROW", Row, StringComparison.Ordinal)}}}""";
+        var title = new NativeEngine.Ablation.Reports.StudyTitle("study.yaml", 2, 2, 1000);
+        NativeEngine.Ablation.Reports.TrainingRecord[] trainings = [new("seed", new string('0', 64), null), new("unit a", new string('1', 64), UnitCache.ReadCost(StrictJson.Parse("cost.json", Encoding.UTF8.GetBytes(Cost))))];
+        return Json("study report", json =>
+        {
+            var tables = new NativeEngine.Ablation.Reports.StudyTables(title, json.Require("rank"), json.Optional("confirm"), trainings);
+            tables.Markdown("nengine ablate report");
+            tables.RankingCsv();
+            tables.ConfirmedCsv();
+            tables.Json("nengine ablate report");
+        }, both);
     }
 
     private static FuzzFormat RuntimeProfile() => Json(
-        "runtime profile", json => OnnxProfile.NodesByProvider(json), """[{"cat":"Session","name":"load"},{"cat":"Node","name":"MatMul_1","args":{"provider":"CPUExecutionProvider"}},{"cat":"Node","name":"Add","args":{}}]""") with
-    { Share = 4 };
+        "runtime profile", json => OnnxProfile.NodesByProvider(json), """[{"cat":"Session","name":"load"},{"cat":"Node","name":"MatMul_1","args":{"provider":"CPUExecutionProvider"}},{"cat":"Node","name":"Add","args":{}}]""");
 }

@@ -14,11 +14,11 @@ internal static partial class FuzzFormats
     private static readonly Lazy<IReadOnlyList<FuzzFormat>> _all = new(() =>
     [
         Safetensors(), SafetensorsIndex(), Npy(), Losses(), Onnx(),
-        Jsonl(), JsonlChoices(), JsonlGzip(), SourcesJsonl(), SourcesText(),
+        Jsonl(), JsonlChoices(), JsonlOrder(), JsonlGzip(), SourcesJsonl(), SourcesText(), SourcesArray(),
         Tokenizer(), TokenizerConfig(), Vocabulary(),
-        Config(), AdapterConfiguration(), ModelWeights(), SelectorHistory(),
+        Config(), AdapterConfiguration(), ModelWeights(), Adapter(), SelectorHistory(), FeatureArray(), FeatureTensor(),
         Recipe(), Study(), ConfigurationFile(), MixturesJson(), MixturesCsv(),
-        State(), Checksums(), Run(), Metrics(), Certificate(), UnitKeys(), UnitCosts(), Claims(), Ranking(), Confirmation(), RuntimeProfile(),
+        State(), Checksums(), Run(), Metrics(), Certificate(), UnitKeys(), UnitCosts(), Claims(), Ranking(), Confirmation(), StudyReport(), RuntimeProfile(),
     ]);
 
     public static IReadOnlyList<FuzzFormat> All => _all.Value;
@@ -61,9 +61,9 @@ internal static partial class FuzzFormats
     {
         byte[][] seeds =
         [
-            Array("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }         \n", 24),
-            Array("{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", 24),
-            Array("{'descr': '|b1', 'fortran_order': False, 'shape': (), }\n", 1),
+            NpyBytes("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }         \n", 24),
+            NpyBytes("{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }\n", 24),
+            NpyBytes("{'descr': '|b1', 'fortran_order': False, 'shape': (), }\n", 1),
         ];
         return new FuzzFormat("npy", seeds, new NpyFields(), () => bytes =>
         {
@@ -87,15 +87,15 @@ internal static partial class FuzzFormats
                 return bytes;
             },
         };
+    }
 
-        static byte[] Array(string header, int data)
-        {
-            var bytes = new byte[10 + header.Length + data];
-            new byte[] { 0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0 }.CopyTo(bytes, 0);
-            BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), (ushort)header.Length);
-            Encoding.ASCII.GetBytes(header).CopyTo(bytes, 10);
-            return bytes;
-        }
+    private static byte[] NpyBytes(string header, int data)
+    {
+        var bytes = new byte[10 + header.Length + data];
+        new byte[] { 0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0 }.CopyTo(bytes, 0);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), (ushort)header.Length);
+        Encoding.ASCII.GetBytes(header).CopyTo(bytes, 10);
+        return bytes;
     }
 
     private static FuzzFormat Onnx()
@@ -131,7 +131,13 @@ internal static partial class FuzzFormats
     }
 
     private static FuzzFormat Config() => Json(
-        "config.json", json => NativeEngine.Model.ConfigJson.Parse(json),
+        "config.json", json =>
+        {
+            NativeEngine.Model.ConfigJson.Parse(json);
+            // A merged or exported model has it copied, with what is not understood.
+            using var copy = new System.Text.Json.Utf8JsonWriter(Stream.Null);
+            json.WriteTo(copy);
+        },
         """{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":64,"intermediate_size":172,"num_hidden_layers":5,"num_attention_heads":8,"num_key_value_heads":4,"head_dim":8,"vocab_size":512,"max_position_embeddings":512,"rms_norm_eps":1e-05,"rope_theta":10000.0,"rope_scaling":null,"hidden_act":"silu","tie_word_embeddings":true,"attention_bias":false,"mlp_bias":false,"bos_token_id":1,"eos_token_id":[2,3],"torch_dtype":"float32"}""",
         """{"hidden_size":6,"intermediate_size":7,"num_hidden_layers":2,"num_attention_heads":3,"vocab_size":11,"rope_parameters":{"rope_type":"default","rope_theta":500}}""");
 
@@ -152,23 +158,11 @@ internal static partial class FuzzFormats
         return new FuzzFormat("weights", seeds, new SafetensorsFields(seeds), () =>
         {
             var device = new CpuDevice(threads: 1);
-            var config = new NativeEngine.Model.LlamaConfig
-            {
-                VocabularySize = 4,
-                HiddenSize = 2,
-                IntermediateSize = 3,
-                Layers = 1,
-                Heads = 1,
-                KeyValueHeads = 1,
-                HeadSize = 2,
-                ContextLength = 8,
-                TiedEmbeddings = true,
-            };
-            return bytes =>
+            return bytes => Metered(device, bytes, () =>
             {
                 using var file = SafetensorsModel.Parse("mutant", bytes);
-                using var parameters = NativeEngine.Model.ModelFolder.LoadWeights(config, file, device);
-            };
+                using var parameters = NativeEngine.Model.ModelFolder.LoadWeights(_oneLayer, file, device);
+            });
         })
         { Kinds = [ErrorKind.BadInput, ErrorKind.Numerical], Words = _tensorWords, Repair = Reframed };
 
@@ -189,27 +183,108 @@ internal static partial class FuzzFormats
         }
     }
 
+    /// <summary>A LoRA adapter: as training and evaluation open it, and as a merge does.</summary>
+    private static FuzzFormat Adapter()
+    {
+        const string Layer = "base_model.model.model.layers.0.";
+        byte[][] seeds =
+        [
+            File($$$"""{"{{{Layer}}}self_attn.q_proj.lora_A.weight":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},"{{{Layer}}}self_attn.q_proj.lora_B.weight":{"dtype":"BF16","shape":[2,3],"data_offsets":[24,36]}}""", 36),
+        ];
+        return new FuzzFormat("adapter weights", seeds, new SafetensorsFields(seeds), () =>
+        {
+            var device = new CpuDevice(threads: 1);
+            var config = AdapterConfig.Parse(StrictJson.Parse("adapter_config.json", """{"peft_type":"LORA","r":3,"lora_alpha":6,"target_modules":["q_proj"]}"""u8));
+            return bytes => Metered(device, bytes, () =>
+            {
+                using var file = SafetensorsModel.Parse("mutant", bytes);
+                NativeEngine.Merging.AdapterWeights.Of(config, file);
+                using var adapter = NativeEngine.Model.AdapterFolder.Of(config, file, _oneLayer, device, trainable: false, default);
+            });
+        })
+        { Kinds = [ErrorKind.BadInput, ErrorKind.Numerical], Words = _tensorWords, Repair = Reframed };
+    }
+
+    private static readonly NativeEngine.Model.LlamaConfig _oneLayer = new()
+    {
+        VocabularySize = 4,
+        HiddenSize = 2,
+        IntermediateSize = 3,
+        Layers = 1,
+        Heads = 1,
+        KeyValueHeads = 1,
+        HeadSize = 2,
+        ContextLength = 8,
+        TiedEmbeddings = true,
+    };
+
+    private static FuzzFormat FeatureArray() => Npy() with
+    {
+        Name = "features.npy",
+        Seeds = [NpyBytes("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", 24), NpyBytes("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }\n", 32)],
+        Open = () => Features(bytes => FeatureFile.Of("mutant", NpyFile.Parse("mutant", bytes))),
+    };
+
+    private static FuzzFormat FeatureTensor()
+    {
+        byte[][] seeds = [File("""{"features":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}""", 24), File("""{"x":{"dtype":"BF16","shape":[3,2],"data_offsets":[0,12]}}""", 12)];
+        return Safetensors() with
+        {
+            Name = "features.safetensors",
+            Seeds = seeds,
+            Fields = new SafetensorsFields(seeds),
+            Open = () => Features(bytes => FeatureFile.Of("mutant", SafetensorsFile.Parse("mutant", bytes), null)),
+        };
+    }
+
+    private static Action<byte[]> Features(Func<byte[], FeatureFile> open)
+    {
+        var device = new CpuDevice(threads: 1);
+        return bytes => Metered(device, bytes, () =>
+        {
+            using var file = open(bytes);
+            using var rows = file.Load(device);
+            Assert.Equal((long)file.Rows * file.Columns, rows.Length);
+        });
+    }
+
+    /// <summary>Memory of a device is not the runtime's, so its own meter says what a reader asks for; none may be left.</summary>
+    private static void Metered(CpuDevice device, byte[] bytes, Action read)
+    {
+        long before = device.Memory.LiveBytes;
+        device.Memory.ResetPeak();
+        try
+        {
+            read();
+        }
+        finally
+        {
+            Assert.InRange(device.Memory.PeakBytes - before, 0, (4 * bytes.Length) + (1 << 20));
+            Assert.Equal(before, device.Memory.LiveBytes);
+        }
+    }
+
     private static FuzzFormat SelectorHistory()
     {
         byte[][] seeds = [File("""{"__metadata__":{"step":"12","seed":"7"},"m":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"v":{"dtype":"F32","shape":[3],"data_offsets":[12,24]}}""", 24)];
         return new FuzzFormat("selector state", seeds, new SafetensorsFields(seeds), () =>
         {
             var device = new CpuDevice(threads: 1);
-            return bytes =>
+            return bytes => Metered(device, bytes, () =>
             {
                 using var normalizer = GradientNormalizer.Adam(device);
                 using var file = SafetensorsFile.Parse("mutant", bytes);
                 SelectorState.Read(file, normalizer, 3);
-            };
+            });
         })
-        { Words = _tensorWords, Repair = Reframed, Share = 2 };
+        { Words = _tensorWords, Repair = Reframed };
     }
 
     /// <summary>A JSON document read through StrictJson.</summary>
     private static FuzzFormat Json(string name, Action<StrictJson> read, params string[] seeds)
     {
         byte[][] bytes = [.. seeds.Select(Encoding.UTF8.GetBytes)];
-        return new FuzzFormat(name, bytes, new JsonFields(bytes), () => mutant => read(StrictJson.Parse("mutant", mutant))) { Factor = 64 };
+        return new FuzzFormat(name, bytes, new JsonFields(bytes), () => mutant => read(StrictJson.Parse("mutant", mutant))) { TotalFactor = 64 };
     }
 
     // Small whole numbers, so that data are finite in every type.

@@ -3,31 +3,36 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
+using NativeEngine.Training;
 
 namespace NativeEngine.Tests.Fuzz;
 
 /// <summary>What a mutant did that it may not.</summary>
 internal sealed record FuzzFailure(long Index, string What);
 
-/// <summary>Reads mutants of one format and holds the reader to what is promised.</summary>
+/// <summary>
+/// Reads mutants of one format and holds the reader to what is promised. All that a read allocates is counted; where that is more than 4 × input + 1 MiB,
+/// the largest single object is measured.
+/// </summary>
 internal sealed partial class FuzzRun(FuzzFormat format, ulong seed, double slowMilliseconds)
 {
+    private const int Factor = 4;
     private const long Slack = 1 << 20;
     private const int MostFailures = 8, MostReasons = 500;
 
     // Taken for a second look; the goal itself is measured in processor time.
     private static readonly TimeSpan _suspicious = TimeSpan.FromMilliseconds(20);
 
-    private readonly ConcurrentDictionary<string, int> _reasons = new(StringComparer.Ordinal);
     private readonly ConcurrentQueue<FuzzFailure> _failures = new();
+    private readonly Dictionary<string, int> _reasons = new(StringComparer.Ordinal);
+    private readonly List<long> _beyond = [];
     private readonly Lock _lock = new();
-    private long _accepted, _refused, _mostAllocated, _mostAt;
+    private long _mostAllocated, _largestObject;
     private double _slowest;
-    private long _slowestAt = -1;
 
-    public long Accepted => _accepted;
+    public long Accepted { get; private set; }
 
-    public long Refused => _refused;
+    public long Refused { get; private set; }
 
     public IReadOnlyCollection<FuzzFailure> Failures => _failures;
 
@@ -37,69 +42,104 @@ internal sealed partial class FuzzRun(FuzzFormat format, ulong seed, double slow
         const int Chunk = 1000;
         long chunks = (count + Chunk - 1) / Chunk;
         var options = new ParallelOptions { MaxDegreeOfParallelism = threads };
-        Parallel.For(0, chunks, options, () => (Mutator: new Mutator(format, seed), Reader: format.Open()), (chunk, state, local) =>
+        Parallel.For(0, chunks, options, () => new Share(format, seed), (chunk, state, share) =>
         {
             for (long i = first + (chunk * Chunk); i < first + Math.Min(count, (chunk + 1) * Chunk) && _failures.Count < MostFailures; i++)
             {
-                Try(i, local.Mutator.Make(i), local.Reader);
+                Try(i, share.Mutator.Make(i), share);
             }
-            return local;
-        }, _ => { });
+            return share;
+        }, Add);
+        MeasureLargestObjects(new Mutator(format, seed).Make);
     }
 
     /// <summary>Reads given bytes, as mutant number -1.</summary>
-    public void Read(byte[] bytes) => Try(-1, bytes, format.Open());
+    public void Read(byte[] bytes)
+    {
+        var share = new Share(format, seed);
+        Try(-1, bytes, share);
+        Add(share);
+        MeasureLargestObjects(_ => bytes);
+    }
 
-    /// <summary>One line for people.</summary>
+    /// <summary>One line for people: a row of the table in docs/reliability.md.</summary>
     public override string ToString()
     {
-        long all = Math.Max(1, _accepted + _refused);
         string slow = _slowest < _suspicious.TotalMilliseconds ? "none over 20 ms" : string.Create(CultureInfo.InvariantCulture, $"slowest {_slowest:0.0} ms");
-        return string.Create(CultureInfo.InvariantCulture, $"| {format.Name} | {all:N0} | {100.0 * _accepted / all:0.0} % | {_reasons.Count} | {_mostAllocated / 1024.0:0} KiB | {slow} | {_failures.Count} |");
+        string largest = _beyond.Count == 0 ? "less than in all"
+            : _largestObject < LargestObjects.Seen ? string.Create(CultureInfo.InvariantCulture, $"under {LargestObjects.Seen / 1024} KiB")
+            : string.Create(CultureInfo.InvariantCulture, $"{_largestObject / 1024.0:0} KiB");
+        return string.Create(CultureInfo.InvariantCulture,
+            $"| {format.Name} | {Accepted + Refused:N0} | {100.0 * Accepted / Math.Max(1, Accepted + Refused):0.0} % | {(_reasons.Count <= MostReasons ? $"{_reasons.Count}" : $"over {MostReasons}")} | {_mostAllocated / 1024.0:0} KiB | {_beyond.Count:N0} | {largest} | {slow} | {_failures.Count} | {RunManifest.Commit?[..7] ?? "unknown"} |");
     }
 
     public string Reasons() => string.Join('\n', _reasons.OrderByDescending(r => r.Value).Select(r => string.Create(CultureInfo.InvariantCulture, $"{r.Value,9} {r.Key}")));
 
-    private void Try(long index, byte[] bytes, Action<byte[]> reader)
+    private void Try(long index, byte[] bytes, Share share)
     {
-        long limit = (format.Factor * format.Size(bytes)) + Slack;
+        long goal = (Factor * format.Size(bytes)) + Slack;
         long before = GC.GetAllocatedBytesForCurrentThread(), clock = Stopwatch.GetTimestamp();
-        Exception? thrown = Run(reader, bytes);
+        Exception? thrown = Run(share.Reader, bytes);
         var took = Stopwatch.GetElapsedTime(clock);
         long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        if (allocated > limit)
+        if (allocated > goal)
         {
             // What the runtime makes once for a type or a method is not the reader's.
             before = GC.GetAllocatedBytesForCurrentThread();
-            Run(reader, bytes);
+            Run(share.Reader, bytes);
             allocated = Math.Min(allocated, GC.GetAllocatedBytesForCurrentThread() - before);
         }
-        double milliseconds = took < _suspicious ? 0 : ProcessorTime(reader, bytes);
+        double milliseconds = took < _suspicious ? 0 : ProcessorTime(share.Reader, bytes);
         string? wrong = thrown is null ? null
             : thrown is not EngineException e ? $"{thrown}"
             : !format.Kinds.Contains(e.Kind) ? $"refused with {e.Kind}: {e.Message}"
             : e.Message.Length < 12 ? $"refused without a reason: {e.Message}" : null;
-        wrong ??= allocated > limit ? $"allocated {allocated:N0} bytes for {bytes.Length:N0}, at most {limit:N0} are allowed" : null;
+        long most = (format.TotalFactor * format.Size(bytes)) + Slack;
+        wrong ??= allocated > most ? $"allocated {allocated:N0} bytes in all for {bytes.Length:N0}, at most {most:N0} are allowed" : null;
         wrong ??= milliseconds > slowMilliseconds ? $"took {milliseconds:0.0} ms of processor time for {bytes.Length:N0} bytes, at most {slowMilliseconds} are allowed" : null;
         if (wrong is not null)
         {
             _failures.Enqueue(new FuzzFailure(index, wrong));
         }
-        if (thrown is null)
+        share.Count(thrown, allocated, milliseconds);
+        if (allocated > goal)
         {
-            Interlocked.Increment(ref _accepted);
+            share.Beyond.Add(index);
         }
-        else
+    }
+
+    private void Add(Share share)
+    {
+        lock (_lock)
         {
-            Interlocked.Increment(ref _refused);
-            _reasons.AddOrUpdate(_reasons.Count < MostReasons ? Reason(thrown.Message) : "others", 1, static (_, n) => n + 1);
-        }
-        if (allocated > _mostAllocated || milliseconds > _slowest)
-        {
-            lock (_lock)
+            (Accepted, Refused) = (Accepted + share.Accepted, Refused + share.Refused);
+            (_mostAllocated, _slowest) = (Math.Max(_mostAllocated, share.MostAllocated), Math.Max(_slowest, share.Slowest));
+            _beyond.AddRange(share.Beyond);
+            foreach (var (reason, count) in share.Reasons)
             {
-                (_mostAllocated, _mostAt) = allocated > _mostAllocated ? (allocated, index) : (_mostAllocated, _mostAt);
-                (_slowest, _slowestAt) = milliseconds > _slowest ? (milliseconds, index) : (_slowest, _slowestAt);
+                string name = _reasons.ContainsKey(reason) || _reasons.Count < MostReasons ? reason : "others";
+                _reasons[name] = _reasons.GetValueOrDefault(name) + count;
+            }
+        }
+    }
+
+    private void MeasureLargestObjects(Func<long, byte[]> make)
+    {
+        if (_beyond.Count == 0)
+        {
+            return;
+        }
+        _beyond.Sort();
+        var reader = format.Open();
+        long[] largest = LargestObjects.Of(_beyond.Count, i => Run(reader, make(_beyond[i])));
+        for (int i = 0; i < largest.Length; i++)
+        {
+            _largestObject = Math.Max(_largestObject, largest[i]);
+            byte[] bytes = make(_beyond[i]);
+            long goal = (Factor * format.Size(bytes)) + Slack;
+            if (largest[i] > goal)
+            {
+                _failures.Enqueue(new FuzzFailure(_beyond[i], $"allocated {largest[i]:N0} bytes at once for {bytes.Length:N0}, at most {goal:N0} are allowed"));
             }
         }
     }
@@ -137,28 +177,6 @@ internal sealed partial class FuzzRun(FuzzFormat format, ulong seed, double slow
             ? (time.Seconds * 1e3) + (time.Nanoseconds / 1e6) : Stopwatch.GetTimestamp() * 1e3 / Stopwatch.Frequency;
     }
 
-    /// <summary>The sentence without its values, so that reasons can be counted.</summary>
-    private static string Reason(string message)
-    {
-        var text = new StringBuilder(80);
-        bool quoted = false;
-        foreach (char c in message)
-        {
-            bool quote = c is '"' or '\'';
-            if (quote || quoted)
-            {
-                quoted ^= quote;
-                continue;
-            }
-            text.Append(char.IsAsciiDigit(c) ? '#' : c);
-            if (text.Length == 80)
-            {
-                break;
-            }
-        }
-        return text.Replace("####", "#").Replace("###", "#").Replace("##", "#").ToString();
-    }
-
     [LibraryImport("libc", EntryPoint = "clock_gettime")]
     private static partial int ReadClock(int clock, out ClockTime time);
 
@@ -167,5 +185,70 @@ internal sealed partial class FuzzRun(FuzzFormat format, ulong seed, double slow
     {
         public long Seconds;
         public long Nanoseconds;
+    }
+
+    /// <summary>What one thread reads, and what came of it.</summary>
+    private sealed class Share(FuzzFormat format, ulong seed)
+    {
+        private readonly StringBuilder _text = new(80);
+
+        public Mutator Mutator { get; } = new(format, seed);
+
+        public Action<byte[]> Reader { get; } = format.Open();
+
+        public Dictionary<string, int> Reasons { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>The mutants for which more was allocated in all than may be at once.</summary>
+        public List<long> Beyond { get; } = [];
+
+        public long Accepted { get; private set; }
+
+        public long Refused { get; private set; }
+
+        public long MostAllocated { get; private set; }
+
+        public double Slowest { get; private set; }
+
+        public void Count(Exception? thrown, long allocated, double milliseconds)
+        {
+            (MostAllocated, Slowest) = (Math.Max(MostAllocated, allocated), Math.Max(Slowest, milliseconds));
+            if (thrown is null)
+            {
+                Accepted++;
+                return;
+            }
+            Refused++;
+            string reason = Reason(thrown.Message);
+            reason = Reasons.Count < MostReasons || Reasons.ContainsKey(reason) ? reason : "others";
+            Reasons[reason] = Reasons.GetValueOrDefault(reason) + 1;
+        }
+
+        /// <summary>The sentence without its values, so that reasons can be counted.</summary>
+        private string Reason(string message)
+        {
+            _text.Clear();
+            bool quoted = false;
+            foreach (char c in message)
+            {
+                bool quote = c is '"' or '\'';
+                if (quote || quoted)
+                {
+                    quoted ^= quote;
+                }
+                else if (char.IsAsciiDigit(c))
+                {
+                    _ = _text.Length > 0 && _text[^1] == '#' ? _text : _text.Append('#');
+                }
+                else
+                {
+                    _text.Append(c);
+                }
+                if (_text.Length == 80)
+                {
+                    break;
+                }
+            }
+            return _text.ToString();
+        }
     }
 }

@@ -20,12 +20,13 @@ internal sealed class Mutator(FuzzFormat format, ulong seed)
         "9223372036854775807", "18446744073709551615", "99999999999999999999999999", "\\ud800", "\\udc00\\ud800", "\\u0000", "\u00fc", "\U0001F600", "\uFEFF", "[[[[[[[[[[[[", "{\"a\":{\"a\":{\"a\":", "~", "NaN",
     ];
 
+    private readonly uint _stream = FuzzRandom.Stream(format.Name);
     private readonly List<(int Start, int Length)>[] _tokens = [.. format.Seeds.Select(Tokens)];
 
     /// <summary>The mutant of this number.</summary>
     public byte[] Make(long index)
     {
-        var random = new FuzzRandom(seed, format.Name, index);
+        var random = new FuzzRandom(seed, _stream, index);
         int which = random.Below(format.Seeds.Length);
         byte[] mutant;
         switch (random.Below(4))

@@ -8,67 +8,72 @@ internal sealed class ProtoFields(params byte[][] seeds) : IFields
 {
     private static readonly long[] _numbers = [0, 1, -1, 2, 7, 127, 128, 255, 65_536, int.MaxValue, 1L << 32, long.MaxValue, long.MinValue, 1L << 40];
 
+    private readonly ProtoTree[] _trees = [.. seeds.Select(ProtoTree.Read)];
+
     public byte[] Mutate(int seed, FuzzRandom random)
     {
-        var tree = ProtoTree.Read(seeds[seed]);
+        var tree = _trees[seed];
         for (int edits = 1 + random.Below(2); edits > 0; edits--)
         {
-            tree.Mutate(random.Below, _numbers);
+            tree = tree.Mutated(random.Below, _numbers);
         }
         return tree.Write();
     }
 }
 
-/// <summary>A protobuf message as a tree without a schema: what looks like a message is one.</summary>
+/// <summary>A protobuf message as a tree without a schema: what looks like a message is one. Trees do not change; a changed one shares what is the same.</summary>
 internal sealed class ProtoTree
 {
-    private readonly List<Field> _fields = [];
+    private readonly List<Field> _fields;
+
+    private ProtoTree(List<Field> fields) => _fields = fields;
 
     private sealed record Field(int Number, int Wire)
     {
-        public int Number { get; set; } = Number;
+        public ulong Value { get; init; }
 
-        public ulong Value { get; set; }
+        public byte[] Bytes { get; init; } = [];
 
-        public byte[] Bytes { get; set; } = [];
-
-        public ProtoTree? Message { get; set; }
+        public ProtoTree? Message { get; init; }
     }
 
     public static ProtoTree Read(byte[] bytes) => TryRead(bytes, 0) ?? throw new InvalidOperationException("no protobuf");
 
-    public void Mutate(Func<int, int> below, long[] numbers)
+    public ProtoTree Mutated(Func<int, int> below, long[] numbers)
     {
+        var fields = new List<Field>(_fields);
         // Most fields are deep; walk down with a chance to stop.
-        var at = this;
-        while (below(8) > 0 && at._fields.Where(f => f.Message is { _fields.Count: > 0 }).ToList() is { Count: > 0 } inner)
+        if (below(8) > 0 && fields.Count(HasFields) is > 0 and var inner)
         {
-            at = inner[below(inner.Count)].Message!;
+            int chosen = below(inner), at = fields.FindIndex(f => HasFields(f) && chosen-- == 0);
+            var message = fields[at].Message!.Mutated(below, numbers);
+            fields[at] = fields[at] with { Message = message, Bytes = message.Write() };
+            return new ProtoTree(fields);
         }
-        if (at._fields.Count == 0)
+        if (fields.Count == 0)
         {
-            return;
+            return this;
         }
-        int index = below(at._fields.Count);
-        var field = at._fields[index];
+        int index = below(fields.Count);
+        var field = fields[index];
         switch (below(7))
         {
             case 0:
-                at._fields.RemoveAt(index);
+                fields.RemoveAt(index);
                 break;
             case 1:
-                at._fields.Insert(below(at._fields.Count), field);
+                fields.Insert(below(fields.Count), field);
                 break;
             case 2:
-                field.Number = 1 + below(30);
+                fields[index] = field with { Number = 1 + below(30) };
                 break;
             case 3:
-                at._fields[index] = at._fields[below(at._fields.Count)];
+                fields[index] = fields[below(fields.Count)];
                 break;
             default:
                 if (field.Wire == 0)
                 {
-                    field.Value = (ulong)numbers[below(numbers.Length)];
+                    fields[index] = field with { Value = (ulong)numbers[below(numbers.Length)] };
                 }
                 else if (field.Message is null && field.Bytes.Length > 0)
                 {
@@ -77,15 +82,16 @@ internal sealed class ProtoTree
                     {
                         copy[below(copy.Length)] ^= (byte)(1 << below(8));
                     }
-                    field.Bytes = copy;
+                    fields[index] = field with { Bytes = copy };
                 }
                 break;
         }
+        return new ProtoTree(fields);
     }
 
     public byte[] Write()
     {
-        using var stream = new MemoryStream();
+        using var stream = new MemoryStream(_fields.Sum(f => f.Bytes.Length + 12));
         foreach (var field in _fields)
         {
             Number(stream, ((ulong)field.Number << 3) | (uint)field.Wire);
@@ -95,9 +101,8 @@ internal sealed class ProtoTree
                     Number(stream, field.Value);
                     break;
                 case 2:
-                    byte[] bytes = field.Message?.Write() ?? field.Bytes;
-                    Number(stream, (ulong)bytes.Length);
-                    stream.Write(bytes);
+                    Number(stream, (ulong)field.Bytes.Length);
+                    stream.Write(field.Bytes);
                     break;
                 default:
                     stream.Write(field.Bytes);
@@ -107,9 +112,11 @@ internal sealed class ProtoTree
         return stream.ToArray();
     }
 
+    private static bool HasFields(Field field) => field.Message is { _fields.Count: > 0 };
+
     private static ProtoTree? TryRead(ReadOnlySpan<byte> bytes, int depth)
     {
-        var tree = new ProtoTree();
+        var fields = new List<Field>();
         int at = 0;
         while (at < bytes.Length)
         {
@@ -121,23 +128,22 @@ internal sealed class ProtoTree
             switch (field.Wire)
             {
                 case 0 when TryNumber(bytes, ref at, out ulong value):
-                    field.Value = value;
+                    fields.Add(field with { Value = value });
                     break;
                 case 2 when TryNumber(bytes, ref at, out ulong length) && length <= (ulong)(bytes.Length - at):
-                    field.Bytes = bytes.Slice(at, (int)length).ToArray();
+                    byte[] inner = bytes.Slice(at, (int)length).ToArray();
                     at += (int)length;
-                    field.Message = depth < 8 && length > 1 ? TryRead(field.Bytes, depth + 1) : null;
+                    fields.Add(field with { Bytes = inner, Message = depth < 8 && length > 1 ? TryRead(inner, depth + 1) : null });
                     break;
                 case 5 when at + 4 <= bytes.Length:
-                    field.Bytes = bytes.Slice(at, 4).ToArray();
+                    fields.Add(field with { Bytes = bytes.Slice(at, 4).ToArray() });
                     at += 4;
                     break;
                 default:
                     return null;
             }
-            tree._fields.Add(field);
         }
-        return tree;
+        return new ProtoTree(fields);
     }
 
     private static bool TryNumber(ReadOnlySpan<byte> bytes, ref int at, out ulong value)

@@ -12,32 +12,40 @@ namespace NativeEngine.Ablation.Reports;
 /// <param name="Cost">As recorded, or null.</param>
 public sealed record TrainingRecord(string Name, string Key, UnitCost? Cost);
 
+/// <summary>What a report says of a study besides its figures: the file, and how many units, sources and parameters of a model it has.</summary>
+internal sealed record StudyTitle(string Path, int Units, int Sources, long Parameters);
+
 /// <summary>
 /// The report of a study from rank.json and confirm.json: Markdown for people, CSV for spreadsheets, one JSON document for programs. Every figure
 /// comes from those files, which name the cache keys behind it.
 /// </summary>
 public sealed class StudyTables
 {
-    private readonly StudyPlan _plan;
+    private readonly StudyTitle _study;
     private readonly StrictJson _rank;
     private readonly StrictJson? _confirm;
     private readonly IReadOnlyList<TrainingRecord> _trainings;
     private readonly string[] _domains;
 
     /// <summary>Reads the documents of a study's folder. Errors: Usage without rank.json; BadInput for one of another study.</summary>
-    public StudyTables(StudyPlan plan, StudyJobs jobs, UnitCache cache, string folder)
+    public static StudyTables Read(StudyPlan plan, StudyJobs jobs, UnitCache cache, string folder)
     {
-        _plan = plan;
         string identity = StudyFolder.Identity(plan, jobs);
-        _rank = Load(folder, RankDocument.Name, identity) ?? throw new EngineException(ErrorKind.Usage, $"{folder} has no {RankDocument.Name}", $"nengine ablate rank {plan.Study.Path} --output {folder}");
-        _confirm = Load(folder, ConfirmDocument.Name, identity);
-        var mixtures = _confirm is null ? [] : RankedMixtures.Read(_confirm.Require("mixtures"), [.. plan.Units.Select(u => u.Name)]);
+        var rank = Load(folder, RankDocument.Name, identity) ?? throw new EngineException(ErrorKind.Usage, $"{folder} has no {RankDocument.Name}", $"nengine ablate rank {plan.Study.Path} --output {folder}");
+        var confirm = Load(folder, ConfirmDocument.Name, identity);
+        var mixtures = confirm is null ? [] : RankedMixtures.Read(confirm.Require("mixtures"), [.. plan.Units.Select(u => u.Name)]);
         UnitKey[] keys =
         [
             jobs.Seed, .. plan.Units.SelectMany(u => Enumerable.Range(0, plan.Study.Training.Seeds.Count).Select(s => jobs.Unit(u.Index, s))).DistinctBy(k => k.Hash),
             .. mixtures.Select(m => jobs.Mixture(m.Weights)),
         ];
-        _trainings = [.. keys.Select(key => new TrainingRecord(key.Label, key.Hash, cache.Cost(key)))];
+        var title = new StudyTitle(plan.Study.Path, plan.Units.Count, plan.Sources.Count, plan.Config.ParameterCount);
+        return new StudyTables(title, rank, confirm, [.. keys.Select(key => new TrainingRecord(key.Label, key.Hash, cache.Cost(key)))]);
+    }
+
+    internal StudyTables(StudyTitle study, StrictJson rank, StrictJson? confirm, IReadOnlyList<TrainingRecord> trainings)
+    {
+        (_study, _rank, _confirm, _trainings) = (study, rank, confirm, trainings);
         _domains = [.. _rank.Require("domains").Items().Select(d => d.RequireString("domain"))];
     }
 
@@ -107,8 +115,8 @@ public sealed class StudyTables
     public string Markdown(string command)
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"# {Path.GetFileNameWithoutExtension(_plan.Study.Path)}\n\n");
-        text.Append(CultureInfo.InvariantCulture, $"{_plan.Units.Count} units of {_plan.Sources.Count} sources, {_domains.Length} domains, a model of {_plan.Config.ParameterCount:N0} parameters. Repeated by\n\n```\n{command}\n```\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"# {Path.GetFileNameWithoutExtension(_study.Path)}\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"{_study.Units} units of {_study.Sources} sources, {_domains.Length} domains, a model of {_study.Parameters:N0} parameters. Repeated by\n\n```\n{command}\n```\n\n");
         text.Append("Losses are natural logarithms a token; lower is better. A dash is an undefined figure, not 0. Intervals cover ");
         text.Append(CultureInfo.InvariantCulture, $"{100 * _rank.RequireDouble("confidence"):0.#} %.\n\n");
         Best(text);
@@ -124,7 +132,7 @@ public sealed class StudyTables
     /// <summary>Everything in one document: ranking, confirmation, and what each training cost.</summary>
     public string Json(string command) => StudyJson.Document(json =>
     {
-        json.WriteString("study", Path.GetFileName(_plan.Study.Path));
+        json.WriteString("study", Path.GetFileName(_study.Path));
         json.WriteString("command", command);
         json.Objects("trainings", _trainings, training =>
         {
@@ -139,11 +147,11 @@ public sealed class StudyTables
             }
         });
         json.WritePropertyName("rank");
-        _rank.Element.WriteTo(json);
+        _rank.WriteTo(json);
         if (_confirm is not null)
         {
             json.WritePropertyName("confirm");
-            _confirm.Element.WriteTo(json);
+            _confirm.WriteTo(json);
         }
     });
 
@@ -259,9 +267,9 @@ public sealed class StudyTables
         foreach (string kind in (string[])["seed", "unit", "mixture"])
         {
             var rows = known.Where(t => t.Name.StartsWith(kind, StringComparison.Ordinal)).ToList();
-            text.Append(CultureInfo.InvariantCulture, $"| {kind} | {rows.Count} | {rows.Sum(r => r.Cost!.Steps):N0} | {rows.Sum(r => r.Cost!.Tokens):N0} | {rows.Sum(r => r.Cost!.Flops):0.0e+0} | {rows.Sum(r => r.Cost!.Seconds) / 3600:0.000} |\n");
+            text.Append(CultureInfo.InvariantCulture, $"| {kind} | {rows.Count} | {rows.Sum(r => (double)r.Cost!.Steps):N0} | {rows.Sum(r => (double)r.Cost!.Tokens):N0} | {rows.Sum(r => r.Cost!.Flops):0.0e+0} | {rows.Sum(r => r.Cost!.Seconds) / 3600:0.000} |\n");
         }
-        int n = _plan.Units.Count, pairs = n * (n - 1) / 2;
+        int n = _study.Units, pairs = n * (n - 1) / 2;
         double budgets = _rank.RequireDouble("candidate_budgets");
         text.Append(CultureInfo.InvariantCulture, $"\nTraining all {_rank.RequireInt("candidates"):N0} candidates one by one would take {budgets:N0} unit budgets; {n} were trained: {budgets / n:0.0} times fewer. All pairs: {2 * pairs} against {n}, {2.0 * pairs / n:0.0} times.\n");
     }

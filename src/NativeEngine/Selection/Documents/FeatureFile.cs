@@ -48,29 +48,37 @@ public sealed class FeatureFile : IDisposable
     {
         int hash = name.LastIndexOf(".safetensors#", StringComparison.OrdinalIgnoreCase);
         string path = hash < 0 ? name : name[..(hash + ".safetensors".Length)];
-        IDisposable? file = null;
+        if (path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase))
+        {
+            return Of(name, NpyFile.Open(path));
+        }
+        return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
+            ? Of(name, SafetensorsFile.Open(path), hash < 0 ? null : name[(path.Length + 1)..])
+            : throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name",
+                path.EndsWith(".npz", StringComparison.OrdinalIgnoreCase) ? "take the array out of the archive: numpy.save('F.npy', numpy.load('F.npz')[NAME])"
+                    : path.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {path} --budget 10%" : null);
+    }
+
+    /// <summary>The features of an array, whose file it takes.</summary>
+    internal static FeatureFile Of(string name, NpyFile npy) => Owning(npy, () =>
+        new FeatureFile(name, npy, npy.Shape, npy.DType, (start, target) => npy.ReadFloat32(start, target.Span), npy.Forget));
+
+    /// <summary>The features of a tensor, or of the only one, of a file that it takes.</summary>
+    internal static FeatureFile Of(string name, SafetensorsFile file, string? tensorName) => Owning(file, () =>
+    {
+        var tensor = tensorName is null ? Only(file.Path, file) : file[tensorName];
+        return new FeatureFile(name, file, tensor.Shape, tensor.DType, (start, target) => tensor.ReadFloat32(start, target.Span), file.Forget);
+    });
+
+    private static FeatureFile Owning(IDisposable file, Func<FeatureFile> open)
+    {
         try
         {
-            if (path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase))
-            {
-                var npy = NpyFile.Open(path);
-                file = npy;
-                return new FeatureFile(name, npy, npy.Shape, npy.DType, (start, target) => npy.ReadFloat32(start, target.Span), npy.Forget);
-            }
-            if (!path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase))
-            {
-                throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name",
-                    path.EndsWith(".npz", StringComparison.OrdinalIgnoreCase) ? "take the array out of the archive: numpy.save('F.npy', numpy.load('F.npz')[NAME])"
-                        : path.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {path} --budget 10%" : null);
-            }
-            var safetensors = SafetensorsFile.Open(path);
-            file = safetensors;
-            var tensor = hash < 0 ? Only(path, safetensors) : safetensors[name[(path.Length + 1)..]];
-            return new FeatureFile(name, safetensors, tensor.Shape, tensor.DType, (start, target) => tensor.ReadFloat32(start, target.Span), safetensors.Forget);
+            return open();
         }
         catch
         {
-            file?.Dispose();
+            file.Dispose();
             throw;
         }
     }

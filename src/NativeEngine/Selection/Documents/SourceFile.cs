@@ -16,6 +16,8 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
 {
     private const int MaximumLine = 64 << 20;
 
+    private static readonly UTF8Encoding _strict = new(false, throwOnInvalidBytes: true);
+
     /// <summary>Reads a file. Errors: BadInput with the line.</summary>
     public static SourceFile Read(string name)
     {
@@ -24,11 +26,17 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
         string field = hash < 0 ? "source" : name[(path.Length + 1)..];
         return path switch
         {
-            _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => Of(Array.ConvertAll(Integers(path), i => i.ToString(CultureInfo.InvariantCulture))),
+            _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => ReadNumbers(path),
             _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => ReadText(path, OpenRead(path)),
             _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => ReadJsonl(path, OpenRead(path), field),
             _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name", "rename the file: one name a line is .txt, one JSON object a line is .jsonl"),
         };
+    }
+
+    private static SourceFile ReadNumbers(string path)
+    {
+        using var file = NpyFile.Open(path);
+        return ReadNumbers(path, file);
     }
 
     internal static SourceFile ReadText(string path, Stream stream) => Of(Lines(path, stream, (line, _) => Text(path, line)));
@@ -47,16 +55,16 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
         return new SourceFile(sorted, [.. names.Select(n => ids[n])]);
     }
 
-    private static long[] Integers(string path)
+    /// <summary>One integer an example.</summary>
+    internal static SourceFile ReadNumbers(string path, NpyFile file)
     {
-        using var file = NpyFile.Open(path);
-        if (file.Shape.Length != 1)
+        if (file.Shape.Length != 1 || file.ElementCount > Array.MaxLength)
         {
-            throw FormatErrors.Bad(path, $"sources must be a one-dimensional array, this is {FormatErrors.Shape(file.Shape)}", "flatten it first: numpy.save(name, array.ravel())");
+            throw FormatErrors.Bad(path, $"sources must be a one-dimensional array of at most {FormatErrors.Count(Array.MaxLength)} integers, this is {FormatErrors.Shape(file.Shape)}", "flatten it first: numpy.save(name, array.ravel())");
         }
-        var values = new long[checked((int)file.ElementCount)];
+        var values = new long[file.ElementCount];
         file.ReadInt64(0, values);
-        return values;
+        return Of(Array.ConvertAll(values, i => i.ToString(CultureInfo.InvariantCulture)));
     }
 
     private static List<string> Lines(string path, Stream stream, Func<ReadOnlyMemory<byte>, long, string> parse)
@@ -80,7 +88,7 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     {
         try
         {
-            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(line.Span).Trim();
+            return _strict.GetString(line.Span).Trim();
         }
         catch (DecoderFallbackException e)
         {

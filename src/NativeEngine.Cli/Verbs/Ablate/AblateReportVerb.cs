@@ -21,7 +21,7 @@ internal sealed class AblateReportVerb : Verb
     public override int Run(VerbContext context)
     {
         var study = OpenStudy.Open(context, context.Need(_study), context.Get(_cache), write: !context.DryRun);
-        var tables = new StudyTables(study.Plan, study.Jobs, study.Cache, study.Output);
+        var tables = StudyTables.Read(study.Plan, study.Jobs, study.Cache, study.Output);
         string file = Path.GetFileName(context.Need(_study)), folder = Path.GetFileName(Path.TrimEndingDirectorySeparator(study.Output));
         string seed = context.GivenSeed is { } given ? $" --seed {given}" : "";
         string command = string.Join('\n', new[] { "train", "rank", "confirm", "report" }.Where(v => v != "confirm" || tables.IsConfirmed).Select(v => $"nengine ablate {v} {file} --output {folder}{seed}"));
