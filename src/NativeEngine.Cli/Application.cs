@@ -105,9 +105,21 @@ internal static class Application
         return false;
     }
 
+    private static int Columns()
+    {
+        try
+        {
+            return Console.WindowWidth is > 0 and var columns ? columns : 80;
+        }
+        catch (IOException)
+        {
+            return 80;
+        }
+    }
+
     private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose)
     {
         bool terminal = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
-        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose);
+        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose, Columns);
     }
 }

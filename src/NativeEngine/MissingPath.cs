@@ -14,7 +14,7 @@ public static class MissingPath
     {
         try
         {
-            return Look(path, folder || holding is not null, holding);
+            return Path.Exists(path) ? null : Look(path, folder || holding is not null, holding);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
@@ -34,6 +34,10 @@ public static class MissingPath
             {
                 at = next;
                 continue;
+            }
+            if (last && !folder && File.Exists(next))
+            {
+                return null;
             }
             bool wantsFolder = !last || folder;
             var names = Entries(at, wantsFolder);

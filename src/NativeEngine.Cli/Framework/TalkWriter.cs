@@ -8,10 +8,18 @@ internal sealed class TalkWriter
     private readonly Lock _lock = new();
     private readonly StreamWriter _stderr;
     private readonly bool _color;
+    private readonly Func<int> _width;
     private bool _lineOpen;
 
-    public TalkWriter(Stream stderr, bool terminal, bool color, bool quiet = false, bool verbose = false)
+    /// <param name="stderr">Where it goes.</param>
+    /// <param name="terminal">Whether lines may be rewritten in place.</param>
+    /// <param name="color">Whether words may be coloured.</param>
+    /// <param name="quiet">--quiet.</param>
+    /// <param name="verbose">--verbose.</param>
+    /// <param name="width">Columns of the terminal as it is now; null: 80.</param>
+    public TalkWriter(Stream stderr, bool terminal, bool color, bool quiet = false, bool verbose = false, Func<int>? width = null)
     {
+        _width = width ?? (() => 80);
         _stderr = new StreamWriter(stderr, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true)
         {
             NewLine = "\n",
@@ -81,9 +89,11 @@ internal sealed class TalkWriter
         }
     }
 
-    /// <summary>Replaces the one line that is being rewritten; only on a terminal.</summary>
+    /// <summary>Replaces the one line that is being rewritten; only on a terminal. It is cut to the terminal's width: of a line that wraps only the end could be replaced.</summary>
     public void Rewrite(string line)
     {
+        int most = Math.Max(20, _width()) - 1;
+        line = line.Length <= most ? line : line[..(most - 1)] + "…";
         lock (_lock)
         {
             Put("\r\u001b[K" + line);

@@ -23,6 +23,9 @@ internal sealed record OptionEntry(IReadOnlyList<string> Names, string Value, st
     /// <summary>The long name.</summary>
     public string Name => Names[0];
 
+    /// <summary>Whether it can stand without a value: then what follows it is as likely the next option.</summary>
+    public bool IsSwitch => Value.Length == 0 || Value[0] == '[';
+
     /// <summary>"--lr RATE", "--help, -h", and "DIR" of an argument, whose value is its name.</summary>
     public string Usage => string.Join(", ", Names) + (Value.Length == 0 || Value == Name ? "" : " " + Value);
 }

@@ -18,7 +18,7 @@ internal static class CompletionCases
         var places = byName.SelectMany(same => same.Select(found => Key(found.Option)).Distinct(StringComparer.Ordinal).Count() == 1
             ? same.Take(1).Select(found => (new ValuePlace("", same.Key), found.Option))
             : same.Select(found => (found.Place, found.Option)));
-        return [.. places.Where(p => p.Option.Value.Length > 0).GroupBy(p => Key(p.Option), StringComparer.Ordinal)
+        return [.. places.Where(p => !p.Option.IsSwitch).GroupBy(p => Key(p.Option), StringComparer.Ordinal)
             .Select(group => (group.First().Option.Kind, (IReadOnlyList<ValuePlace>)[.. group.Select(p => p.Item1)]))];
     }
 
@@ -27,5 +27,5 @@ internal static class CompletionCases
         [.. command.Arguments.SelectMany(a => a.Kind.Words)], command.Arguments.Any(a => a.Kind.File), command.Arguments.Any(a => a.Kind.Folder));
 
     private static string Key(OptionEntry option) =>
-        option.Value.Length == 0 ? "switch" : $"{string.Join(' ', option.Kind.Words)}|{option.Kind.File}|{option.Kind.Folder}";
+        option.IsSwitch ? "switch" : $"{string.Join(' ', option.Kind.Words)}|{option.Kind.File}|{option.Kind.Folder}";
 }

@@ -48,7 +48,7 @@ internal static class FishCompletion
     private static void Option(TextWriter writer, OptionEntry option, string here)
     {
         string names = string.Concat(option.Names.Select(name => name.StartsWith("--", StringComparison.Ordinal) ? " -l " + name[2..] : " -s " + name[1..]));
-        string value = option.Value.Length == 0 ? "" : option.Kind.File ? " -r -F" : " -x";
+        string value = option.IsSwitch ? "" : option.Kind.File ? " -r -F" : " -x";
         writer.WriteLine($"complete -c nengine{here}{names}{value}{Values(option.Kind)} -d {Quoted(option.Description)}");
     }
 

@@ -120,7 +120,7 @@ internal sealed class ProfileVerb : Verb
         {
             AtomicFile.Write(trace, stream => ChromeTrace.Write(stream, recorder.Events, "nengine", device.Description));
         }
-        string what = work == "step" ? $"{repeat} training steps of {context.Need(_model)}" : $"{repeat} selections of 2048 x 2560";
+        string what = work == "step" ? $"{repeat} training step{(repeat == 1 ? "" : "s")} of {context.Need(_model)}" : $"{repeat} selection{(repeat == 1 ? "" : "s")} of 2048 x 2560";
         var totals = recorder.Totals();
         if (report is not null)
         {

@@ -67,16 +67,10 @@ internal sealed class ReportVerb : Verb
         {
             return SelectionPage.Of(document, null, GradientNormalizer.None(), ReportOutput.Origin(context, device.Description));
         }
-        using var file = FeatureFile.Open(features);
-        using var normalizer = document.Adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
-        if (document.Adam && (state ?? document.State) is { } history)
-        {
-            SelectorState.Load(history, normalizer, file.Columns);
-        }
-        using var rows = file.Load(device, context.Cancellation);
-        var matrix = rows.View.Reshape(file.Rows, file.Columns);
-        using var spread = positions is null || positions.Count == document.N ? null : Spread(device, matrix, positions, document.N);
-        return SelectionPage.Of(document, spread is null ? matrix : spread.View.Reshape(document.N, file.Columns), normalizer, ReportOutput.Origin(context, device.Description));
+        using var input = new SelectionInput(context, device, document, features, state);
+        using var spread = positions is null || positions.Count == document.N ? null : Spread(device, input.Rows, positions, document.N);
+        return SelectionPage.Of(
+            document, spread is null ? input.Rows : spread.View.Reshape(document.N, input.Rows.RowLength), input.Normalizer, ReportOutput.Origin(context, device.Description));
     }
 
     // A row for every example; those without a feature belong to no source and are not looked at.

@@ -23,15 +23,9 @@ internal sealed class VerifyVerb : Verb
     {
         string name = context.Need(_selection);
         var document = SelectionDocument.Load(name);
-        using var file = FeatureFile.Open(context.Need(_features));
         using var device = context.OpenDevice();
-        using var normalizer = document.Adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
-        if (document.Adam && (context.Get(_state) ?? document.State) is { } state)
-        {
-            SelectorState.Load(state, normalizer, file.Columns);
-        }
-        using var rows = file.Load(device, context.Cancellation);
-        var found = SelectionVerifier.Verify(document, rows.View.Reshape(file.Rows, file.Columns), normalizer, context.Cancellation);
+        using var input = new SelectionInput(context, device, document, context.Need(_features), context.Get(_state));
+        var found = SelectionVerifier.Verify(document, input.Rows, input.Normalizer, context.Cancellation);
         context.Result.Write(
             text => text.WriteLine(FormattableString.Invariant(
                 $"{name} holds: {document.Indices.Count} of {document.N} examples, at least {100 * found.Ratio:F2} % of the best possible objective")),

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using NativeEngine.Formats;
 using NativeEngine.Selection;
 
 namespace NativeEngine.Cli.Verbs;
@@ -24,15 +25,9 @@ internal sealed class WhyVerb : Verb
     public override int Run(VerbContext context)
     {
         var document = SelectionDocument.Load(context.Need(_selection));
-        using var file = FeatureFile.Open(context.Need(_features));
         using var device = context.OpenDevice();
-        using var normalizer = document.Adam ? GradientNormalizer.Adam(device) : GradientNormalizer.None();
-        if (document.Adam && (context.Get(_state) ?? document.State) is { } state)
-        {
-            SelectorState.Load(state, normalizer, file.Columns);
-        }
-        using var rows = file.Load(device, context.Cancellation);
-        var why = SelectionExplanation.Of(document, context.Get(_index), rows.View.Reshape(file.Rows, file.Columns), normalizer);
+        using var input = new SelectionInput(context, device, document, context.Need(_features), context.Get(_state));
+        var why = SelectionExplanation.Of(document, context.Get(_index), input.Rows, input.Normalizer);
         context.Result.Write(
             text => text.WriteLine(Sentence(why)),
             json =>
@@ -47,21 +42,9 @@ internal sealed class WhyVerb : Verb
                 json.WriteNumber("place", why.Place);
                 json.WriteNumber("represents", why.Represents);
                 json.WriteNumber("rival", why.Rival);
-                Maybe("gain", why.Gain);
-                Maybe("rival_gain", why.RivalGain);
+                json.Number("gain", why.Gain);
+                json.Number("rival_gain", why.RivalGain);
                 json.WriteNumber("change", why.Change);
-
-                void Maybe(string name, double? value)
-                {
-                    if (value is { } number)
-                    {
-                        json.WriteNumber(name, number);
-                    }
-                    else
-                    {
-                        json.WriteNull(name);
-                    }
-                }
             });
         return 0;
     }

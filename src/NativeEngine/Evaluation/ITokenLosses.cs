@@ -10,9 +10,6 @@ public interface ITokenLosses
     /// <summary>Longest sequence in tokens.</summary>
     int ContextLength { get; }
 
-    /// <summary>Tokens it knows; null when it does not say before it is used.</summary>
-    int? VocabularySize { get; }
-
     /// <summary>
     /// Natural-log losses of the label rows of packed sequences, in their order; no sequence sees another. Errors: BadInput for tokens the model
     /// does not know.
@@ -27,9 +24,6 @@ public sealed class NativeLosses(LlamaModel model) : ITokenLosses, IDisposable
 
     /// <inheritdoc/>
     public int ContextLength => model.Config.ContextLength;
-
-    /// <inheritdoc/>
-    public int? VocabularySize => model.Config.VocabularySize;
 
     /// <inheritdoc/>
     public float[] Losses(PackedBatch batch, CancellationToken cancellation = default)

@@ -197,9 +197,6 @@ internal sealed class StrictJson
     /// <summary>A whole-number member in [min, max], or null when absent.</summary>
     public int? OptionalInt(string name, int min = int.MinValue, int max = int.MaxValue) => Optional(name)?.AsInt(min, max);
 
-    /// <summary>A whole-number member in [min, max], or null when absent.</summary>
-    public long? OptionalLong(string name, long min = long.MinValue, long max = long.MaxValue) => Optional(name)?.AsLong(min, max);
-
     /// <summary>A finite-number member in [min, max], or null when absent.</summary>
     public double? OptionalDouble(string name, double min = double.MinValue, double max = double.MaxValue) => Optional(name)?.AsDouble(min, max);
 

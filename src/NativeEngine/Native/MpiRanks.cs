@@ -44,8 +44,8 @@ public sealed unsafe class MpiRanks : RankGroup
     /// <inheritdoc/>
     public override int Count { get; }
 
-    /// <inheritdoc/>
-    public override string Description { get; }
+    /// <summary>What connects them, for people.</summary>
+    public string Description { get; }
 
     /// <summary>How long this rank has been waiting for the others in the call it is in; zero outside of calls. May be asked from another thread.</summary>
     public TimeSpan Waiting => Volatile.Read(ref _waitingSince) is var since and > 0 ? TimeSpan.FromMilliseconds(Environment.TickCount64 - since) : TimeSpan.Zero;
@@ -89,8 +89,8 @@ public sealed unsafe class MpiRanks : RankGroup
         }
     }
 
-    /// <inheritdoc/>
-    public override void Abort(int code)
+    /// <summary>Ends every process of the group at once with an exit code. Does not return where there are others.</summary>
+    public void Abort(int code)
     {
         if (_open && Count > 1)
         {

@@ -24,7 +24,6 @@ internal sealed unsafe class OnnxRuntimeApi
 
     private enum Index
     {
-        GetErrorCode = 1,
         GetErrorMessage = 2,
         CreateEnv = 3,
         DisableTelemetryEvents = 6,

@@ -6,7 +6,7 @@ namespace NativeEngine.Native;
 /// </summary>
 internal abstract unsafe class OpenClApi
 {
-    public const int Success = 0, DeviceNotFound = -1, MemObjectAllocationFailure = -4, OutOfResources = -5, OutOfHostMemory = -6;
+    public const int Success = 0, MemObjectAllocationFailure = -4, OutOfResources = -5, OutOfHostMemory = -6;
     public const int BuildProgramFailure = -11, InvalidBufferSize = -61, PlatformNotFound = -1001;
 
     public abstract int GetPlatformIDs(uint count, nint* platforms, uint* available);

@@ -17,17 +17,11 @@ public abstract class RankGroup : IDisposable
     /// <summary>How many there are.</summary>
     public abstract int Count { get; }
 
-    /// <summary>What connects them, for people.</summary>
-    public abstract string Description { get; }
-
     /// <summary>Puts the bytes of all ranks one after another into <paramref name="all"/>; <paramref name="counts"/> are those of each rank.</summary>
     public abstract void Gather(ReadOnlySpan<byte> mine, ReadOnlySpan<int> counts, Span<byte> all);
 
     /// <summary>Sends stretch r of <paramref name="values"/> to rank r and receives this rank's stretch of every rank, one after another.</summary>
     protected abstract void Exchange(ReadOnlySpan<float> values, ReadOnlySpan<int> counts, Span<float> received);
-
-    /// <summary>Ends every process of the group at once with an exit code. Does not return where there are others.</summary>
-    public abstract void Abort(int code);
 
     /// <inheritdoc/>
     public abstract void Dispose();
@@ -99,15 +93,7 @@ public sealed class SingleRank : RankGroup
     public override int Count => 1;
 
     /// <inheritdoc/>
-    public override string Description => "one process";
-
-    /// <inheritdoc/>
     public override void Gather(ReadOnlySpan<byte> mine, ReadOnlySpan<int> counts, Span<byte> all) => mine.CopyTo(all);
-
-    /// <inheritdoc/>
-    public override void Abort(int code)
-    {
-    }
 
     /// <inheritdoc/>
     public override void Dispose()

@@ -14,9 +14,12 @@ public sealed class ProfileBaseline
     {
         json.RequireSchema(1);
         Name = json.File;
-        var machine = json.Require("machine");
+        var rows = json.Optional("rows");
+        if (rows is null || json.Optional("machine") is not { } machine)
+        {
+            throw json.Bad("has no times of kernels", "nengine profile --output BASE.json writes a baseline (without --work)");
+        }
         Machine = $"{machine.RequireString("device")}, version {machine.RequireString("version")}";
-        var rows = json.Optional("rows") ?? throw json.Bad("has no times of kernels", "a baseline is written by nengine profile --output BASE.json, without --work");
         foreach (var row in rows.Items())
         {
             string size = string.Join(' ', row.Require("size").Members().Select(m => $"{m.Name}={m.Value.AsLong()}"));
@@ -43,7 +46,7 @@ public sealed class ProfileBaseline
     public double? Ratio(KernelMeasurement m) => m.Seconds / Seconds(m);
 
     /// <summary>Whether it is slower by more than <see cref="Tolerance"/> and more than half the spreads of both measurements together.</summary>
-    public bool IsSlower(KernelMeasurement m) => Ratio(m) > 1 + Math.Max(Tolerance, (m.Spread + _rows[Key(m)].Spread) / 2);
+    public bool IsSlower(KernelMeasurement m) => Ratio(m) is { } ratio && ratio > 1 + Math.Max(Tolerance, (m.Spread + _rows[Key(m)].Spread) / 2);
 
     private static string Key(KernelMeasurement m) => Key(m.Row.Name, m.Size.ToString());
 

@@ -71,7 +71,8 @@ public static class AblationPage
         double confidence = rank.RequireDouble("confidence");
         int close = rows.Skip(1).Count(r => !r.RequireBool("separated_from_best"));
         int front = rows.Count(r => r.OptionalBool("dominated") == false);
-        string answer = $"{Named(rows[0])} has the lowest predicted score, {ReportNumber.Short(rows[0].RequireDouble("score"))}; it is the best in {ReportNumber.Percent(rows[0].RequireDouble("probability_of_best"))} of the resamples of the held-out documents. "
+        string name = Named(rows[0]);
+        string answer = $"{(name.StartsWith("a mixture", StringComparison.Ordinal) ? "A" + name[1..] : name)} has the lowest predicted score, {ReportNumber.Short(rows[0].RequireDouble("score"))}; it is the best in {ReportNumber.Percent(rows[0].RequireDouble("probability_of_best"))} of the resamples of the held-out documents. "
             + (close == 0 ? "All others are clearly worse." : $"{close} of the {rows.Length - 1} others are not separable from it yet.")
             + (front == 0 ? "" : $" {front} of the {rows.Length} lie on the Pareto front: none of the others is at least as good in every domain and better in one.");
         var shown = rows.Take(MostMixtures).ToArray();

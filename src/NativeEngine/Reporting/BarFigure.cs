@@ -17,7 +17,7 @@ public sealed record BarRow(
 public sealed class BarFigure : Figure
 {
     private const double RowHeight = 21;
-    private const int MostNameLines = 4;
+    private const int MostNameLines = 5;
 
     /// <summary>The rows, from above.</summary>
     public required IReadOnlyList<BarRow> Rows { get; init; }

@@ -93,7 +93,12 @@ public abstract class Figure
             {
                 end++;
             }
-            int joint = name.LastIndexOfAny([' ', '+', ',', ';', '/', '_', '-', '.', '=', ':'], end - 1, end - start);
+            // Between the parts of a name rather than within one, unless that leaves most of the line empty.
+            int joint = name.LastIndexOfAny([' ', '+', ',', ';'], end - 1, end - start);
+            if (joint - start < 0.3 * (end - start))
+            {
+                joint = name.LastIndexOfAny([' ', '+', ',', ';', '/', '_', '-', '.', '=', ':'], end - 1, end - start);
+            }
             end = joint > start ? joint + 1 : char.IsHighSurrogate(name[end - 1]) ? end + 1 : end;
             lines.Add(name[start..end].TrimEnd());
             start = end + (name.AsSpan(end).Length - name.AsSpan(end).TrimStart().Length);

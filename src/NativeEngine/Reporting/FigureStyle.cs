@@ -3,10 +3,7 @@ namespace NativeEngine.Reporting;
 /// <summary>The look that all figures share.</summary>
 internal static class FigureStyle
 {
-    /// <summary>Height of the standard text in the drawing's units.</summary>
-    public const double FontSize = 13;
-
-    /// <summary>Height of secondary text.</summary>
+    /// <summary>Height of secondary text in the drawing's units.</summary>
     public const double SmallSize = 11;
 
     /// <summary>Variables, their dark values, and the classes of text, axes and marks. Colours keep their order under colour blindness.</summary>

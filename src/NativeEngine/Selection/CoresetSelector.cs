@@ -59,8 +59,8 @@ public sealed class CoresetSelector : IDisposable
     public SelectionResult Select(SelectionPlan plan, Tensor<float> features, CancellationToken cancellation = default)
     {
         long start = Stopwatch.GetTimestamp();
-        var result = SelectionResult.Of(Run(plan, features, cancellation));
-        return result with { Timing = result.Timing with { Total = Stopwatch.GetElapsedTime(start).TotalMilliseconds } };
+        var run = Run(plan, features, cancellation);
+        return SelectionResult.Of(run.Plan, run.Picked, run.Timing with { Total = Stopwatch.GetElapsedTime(start).TotalMilliseconds });
     }
 
     /// <summary>The same without a result of its own: what it returns is valid until the next selection.</summary>

@@ -38,23 +38,32 @@ public sealed class RankSelector(Device device, SelectionOptions options, RankGr
             throw new EngineException(ErrorKind.BadInput, $"the ranks hold {_counts.Sum()} rows of features for {sources.Length} examples");
         }
         var plan = SelectionPlan.Create(options with { Algorithm = SelectionAlgorithm.Sparse }, sources, step, NonFinite(features));
-        var result = new ResultBuilder(plan);
+        var picked = new PickedExamples();
+        picked.Begin(plan.PoolSize);
+        foreach (int position in plan.Kept)
+        {
+            picked.AddWhole(position);
+        }
         double distance = 0, greedy = 0;
         foreach (var group in plan.Groups.Where(g => !g.Kept && g.Budget > 0))
         {
             if (group.Budget == group.Members.Count)
             {
-                result.AddWhole(group.Members);
+                foreach (int position in group.Members)
+                {
+                    picked.AddWhole(position);
+                }
                 continue;
             }
-            var choice = SelectionChoice.For(plan.Options, group.Members.Count, group.Budget) with { Reason = $"features lie on {ranks.Count} ranks" };
-            result.AddPicks(group, Sparse(features, group, choice, ref distance, ref greedy, cancellation), choice);
+            var choice = SelectionChoice.Decide(plan.Options, group.Members.Count, group.Budget);
+            picked.Add(group.Source, group.Members, group.Budget, Sparse(features, group, choice, ref distance, ref greedy, cancellation), choice.Algorithm);
         }
-        return (result.Build(new SelectionTiming(0, 0, distance, greedy, Stopwatch.GetElapsedTime(start).TotalMilliseconds), certified: true), plan);
+        var result = SelectionResult.Of(plan, picked, new SelectionTiming(0, 0, distance, greedy, Stopwatch.GetElapsedTime(start).TotalMilliseconds));
+        return (result with { Choice = result.Choice is { } largest ? largest with { Reason = $"features lie on {ranks.Count} ranks" } : null, Screening = null }, plan);
     }
 
     private FacilityLocationResult Sparse(
-        Tensor<float> features, SelectionGroup group, SelectionChoice choice, ref double distanceTime, ref double greedyTime, CancellationToken cancellation)
+        Tensor<float> features, SelectionGroup group, SelectionDecision choice, ref double distanceTime, ref double greedyTime, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
         int[] own = [.. group.Members.Where(i => i >= _first && i < _first + _own).Select(i => i - _first)];

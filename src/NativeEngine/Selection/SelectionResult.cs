@@ -64,21 +64,21 @@ public sealed record SelectionResult
     public required SelectionTiming Timing { get; init; }
 
     /// <summary>What a run came to, as a document of its own.</summary>
-    internal static SelectionResult Of(SelectionRun run)
+    internal static SelectionResult Of(SelectionPlan plan, PickedExamples picked, SelectionTiming timing)
     {
-        var largest = run.Greedy.Count == 0
+        var largest = picked.Greedy.Count == 0
             ? null
-            : run.Greedy.Select(g => SelectionChoice.For(run.Plan.Options, g.Size, g.Budget)).MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours, c.Parts));
-        return Of(run.Plan, run.Indices, run.Weights, run.Gains, run.Owners.ToArray()) with
+            : picked.Greedy.Select(g => SelectionChoice.For(plan.Options, g.Size, g.Budget)).MaxBy(c => (c.Algorithm != SelectionAlgorithm.Exact, c.Neighbours, c.Parts));
+        return Of(plan, picked.Indices, picked.Weights, picked.Gains, picked.Owners.ToArray()) with
         {
-            Objective = run.Objective,
-            Sources = [.. Shares(run.Plan).Select(share => run.Greedy.FirstOrDefault(g => g.Source == share.Source) is { Size: > 0 } greedy
+            Objective = picked.Objective,
+            Sources = [.. Shares(plan).Select(share => picked.Greedy.FirstOrDefault(g => g.Source == share.Source) is { Size: > 0 } greedy
                 ? share with { Objective = greedy.Objective, Algorithm = greedy.Algorithm }
                 : share)],
-            Certificate = new SelectionCertificate(run.UpperBound, run.UpperBound == 0 ? 1 : run.Objective / run.UpperBound),
-            Timing = run.Timing,
+            Certificate = new SelectionCertificate(picked.UpperBound, picked.UpperBound == 0 ? 1 : picked.Objective / picked.UpperBound),
+            Timing = timing,
             Choice = largest,
-            Screening = SelectionScreening.Sum(run.Plan.Options.Precision, run.Greedy),
+            Screening = SelectionScreening.Sum(plan.Options.Precision, picked.Greedy),
         };
     }
 

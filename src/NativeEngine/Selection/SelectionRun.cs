@@ -3,44 +3,21 @@ using NativeEngine.Devices;
 
 namespace NativeEngine.Selection;
 
-/// <summary>One source that was chosen by the objective.</summary>
-internal readonly record struct GreedySource(int Source, int Size, int Budget, double Objective, SelectionAlgorithm Algorithm, SelectionScreening? Screening);
-
 /// <summary>
 /// A selection as it runs, and what came of it. One object serves one selection after another; with exact greedy the later ones allocate nothing. What it tells is valid until the next one.
 /// </summary>
 internal sealed class SelectionRun(Device device, SelectionOptions options, IGradientNormalizer normalizer, SelectionScratch scratch)
 {
     private readonly TopKSparsifier _sparsifier = new(device, options.Top, options.TopMode, options.Seed);
-    private readonly List<int> _indices = [], _weights = [], _members = [], _pickedRows = [];
-    private readonly List<double?> _gains = [];
-    private readonly List<GreedySource> _greedy = [];
-    private int[] _rowOf = [], _owners = [], _host = [];
+    private readonly List<int> _members = [], _pickedRows = [];
+    private int[] _rowOf = [], _host = [];
     private double _normalize, _topK, _distance, _selecting;
 
     /// <summary>The plan as it was carried out: without rows that are not finite.</summary>
     public SelectionPlan Plan { get; private set; } = null!;
 
-    /// <summary>Selected positions in training order.</summary>
-    public List<int> Indices => _indices;
-
-    /// <summary>Cluster sizes.</summary>
-    public List<int> Weights => _weights;
-
-    /// <summary>Gains, null for examples taken whole.</summary>
-    public List<double?> Gains => _gains;
-
-    /// <summary>Sources that ran the greedy.</summary>
-    public List<GreedySource> Greedy => _greedy;
-
-    /// <summary>Representative of every position, or -1.</summary>
-    public ReadOnlySpan<int> Owners => _owners.AsSpan(0, Plan.PoolSize);
-
-    /// <summary>Sum of the objectives.</summary>
-    public double Objective { get; private set; }
-
-    /// <summary>Sum of the upper bounds.</summary>
-    public double UpperBound { get; private set; }
+    /// <summary>What was selected.</summary>
+    public PickedExamples Picked { get; } = new();
 
     /// <summary>Where the time went.</summary>
     public SelectionTiming Timing => new(_normalize, _topK, _distance, _selecting, 0);
@@ -89,13 +66,9 @@ internal sealed class SelectionRun(Device device, SelectionOptions options, IGra
 
     private void Begin(SelectionPlan plan, Tensor<float> features)
     {
-        _indices.Clear();
-        _weights.Clear();
-        _gains.Clear();
-        _greedy.Clear();
+        Picked.Begin(plan.PoolSize);
         _pickedRows.Clear();
         (_normalize, _topK, _distance, _selecting) = (0, 0, 0, 0);
-        (Objective, UpperBound) = (0, 0);
         var rowOf = GrownArray.Of(ref _rowOf, plan.PoolSize);
         var candidates = plan.CandidateList;
         for (int r = 0; r < candidates.Count; r++)
@@ -122,19 +95,10 @@ internal sealed class SelectionRun(Device device, SelectionOptions options, IGra
                 Plan = plan.Without(bad);
             }
         }
-        GrownArray.Of(ref _owners, plan.PoolSize).Fill(-1);
         foreach (int position in Plan.KeptList)
         {
-            TakeWhole(position);
+            Picked.AddWhole(position);
         }
-    }
-
-    private void TakeWhole(int position)
-    {
-        _indices.Add(position);
-        _weights.Add(1);
-        _gains.Add(null);
-        _owners[position] = position;
     }
 
     /// <summary>Steps F to H of one source, which is groups first to end - 1 of the plan.</summary>
@@ -159,7 +123,7 @@ internal sealed class SelectionRun(Device device, SelectionOptions options, IGra
         {
             foreach (int position in _members)
             {
-                TakeWhole(position);
+                Picked.AddWhole(position);
                 _pickedRows.Add(_rowOf[position]);
             }
             return;
@@ -169,24 +133,11 @@ internal sealed class SelectionRun(Device device, SelectionOptions options, IGra
         using var scope = scratch.Floats.Open();
         var x = Compared(u, source);
         var run = Maximize(x, source, budget, first, end, choice, cancellation);
-        int at = _indices.Count;
         for (int t = 0; t < run.Picks.Count; t++)
         {
-            int position = _members[run.Picks[t]];
-            _indices.Add(position);
-            _weights.Add(0);
-            _gains.Add(run.Gains[t]);
-            _pickedRows.Add(_rowOf[position]);
+            _pickedRows.Add(_rowOf[_members[run.Picks[t]]]);
         }
-        for (int i = 0; i < _members.Count; i++)
-        {
-            int pick = at + run.Owners[i];
-            _weights[pick]++;
-            _owners[_members[i]] = _indices[pick];
-        }
-        _greedy.Add(new GreedySource(source, _members.Count, budget, run.Objective, choice.Algorithm, run.Screening));
-        Objective += run.Objective;
-        UpperBound += run.UpperBound;
+        Picked.Add(source, _members, budget, run, choice.Algorithm);
     }
 
     /// <summary>The members' rows, in the columns the source is compared by. Lives in the caller's scope.</summary>

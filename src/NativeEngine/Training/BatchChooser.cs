@@ -218,11 +218,12 @@ internal sealed class BatchChooser : IDisposable
             }
             _faults.Add(new StepFault(what, "it cannot be chosen", index));
         }
-        var (examples, weights) = _chosen.Set(run.Indices.Count, run.Plan.KeptList.Count, run.Objective, run.UpperBound);
-        for (int i = 0; i < run.Indices.Count; i++)
+        var picked = run.Picked;
+        var (examples, weights) = _chosen.Set(picked.Indices.Count, run.Plan.KeptList.Count, picked.Objective, picked.UpperBound);
+        for (int i = 0; i < picked.Indices.Count; i++)
         {
-            examples[i] = pool[run.Indices[i]];
-            weights[i] = _options.ClusterWeights ? run.Weights[i] : 1;
+            examples[i] = pool[picked.Indices[i]];
+            weights[i] = _options.ClusterWeights ? picked.Weights[i] : 1;
         }
     }
 

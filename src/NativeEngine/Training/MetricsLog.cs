@@ -70,21 +70,18 @@ public sealed class MetricsLog : IDisposable
     // A line cut short by a crash is dropped.
     private bool Keep(string line, long stepsDone)
     {
-        var (steps, evaluations) = (new List<LoggedStep>(1), new List<LoggedEvaluation>(1));
-        if (!MetricsHistory.TryAdd(line, steps, evaluations, out _))
+        if (!MetricsLine.TryRead(line, out var read, out _) || read.At > stepsDone)
         {
             return false;
         }
-        if (steps is [var step])
+        if (read.Step is { } step)
         {
-            LastLoss = step.Step <= stepsDone ? step.Loss : LastLoss;
-            return step.Step <= stepsDone;
+            LastLoss = step.Loss;
         }
-        if (evaluations[0].Step > stepsDone)
+        else
         {
-            return false;
+            _evaluated.Add(read.At);
         }
-        _evaluated.Add(evaluations[0].Step);
         return true;
     }
 }

@@ -10,33 +10,29 @@ namespace NativeEngine.Training;
 internal sealed class PrometheusLog(string path, string run, long steps)
 {
     private static readonly TimeSpan _interval = TimeSpan.FromSeconds(5);
-    private readonly List<LoggedStep> _steps = [];
-    private readonly List<LoggedEvaluation> _evaluations = [];
     private readonly Dictionary<string, (long Trained, long Drawn)> _totals = new(StringComparer.Ordinal);
+    private LoggedStep? _step;
+    private LoggedEvaluation? _evaluation;
     private long _tokens, _written;
     private double _seconds, _selecting;
 
     /// <summary>Adds a line of metrics.jsonl.</summary>
     public void Add(string line)
     {
-        int before = _steps.Count;
-        if (!MetricsHistory.TryAdd(line, _steps, _evaluations, out _))
+        if (!MetricsLine.TryRead(line, out var read, out _))
         {
             return;
         }
-        if (_steps.Count > before)
+        (_step, _evaluation) = (read.Step ?? _step, read.Evaluation ?? _evaluation);
+        if (read.Step is { } step)
         {
-            var step = _steps[^1];
             (_tokens, _seconds, _selecting) = (_tokens + step.Tokens, _seconds + step.Seconds, _selecting + step.SelectionSeconds);
             foreach (var (source, (trained, drawn)) in step.Sources)
             {
                 var (t, d) = _totals.GetValueOrDefault(source);
                 _totals[source] = (t + trained, d + drawn);
             }
-            // The last of each is all that is told.
-            _steps.RemoveRange(0, _steps.Count - 1);
         }
-        _evaluations.RemoveRange(0, Math.Max(0, _evaluations.Count - 1));
         if (_written == 0 || Stopwatch.GetElapsedTime(_written) > _interval)
         {
             Write();
@@ -49,9 +45,8 @@ internal sealed class PrometheusLog(string path, string run, long steps)
         _written = Stopwatch.GetTimestamp();
         var text = new PrometheusText();
         var own = new[] { ("run", run) };
-        if (_steps.Count > 0)
+        if (_step is { } step)
         {
-            var step = _steps[^1];
             One("nengine_step", "gauge", "Optimizer steps done.", step.Step);
             One("nengine_steps_planned", "gauge", "Optimizer steps of the whole run.", steps);
             One("nengine_train_loss", "gauge", "Training loss of the last step, nats a token.", step.Loss);
@@ -66,10 +61,10 @@ internal sealed class PrometheusLog(string path, string run, long steps)
             text.Add("nengine_examples_drawn_total", "counter", "Examples drawn into pools.", _totals.Select(t => (Source(t.Key), (double)t.Value.Drawn)));
             text.Add("nengine_examples_trained_total", "counter", "Examples trained.", _totals.Select(t => (Source(t.Key), (double)t.Value.Trained)));
         }
-        if (_evaluations.Count > 0)
+        if (_evaluation is { } evaluation)
         {
-            One("nengine_held_out_loss", "gauge", "Held-out loss, nats a token.", _evaluations[^1].Loss);
-            text.Add("nengine_held_out_source_loss", "gauge", "Held-out loss of a source, nats a token.", _evaluations[^1].Sources.Select(s => (Source(s.Key), s.Value)));
+            One("nengine_held_out_loss", "gauge", "Held-out loss, nats a token.", evaluation.Loss);
+            text.Add("nengine_held_out_source_loss", "gauge", "Held-out loss of a source, nats a token.", evaluation.Sources.Select(s => (Source(s.Key), s.Value)));
         }
         AtomicFile.WriteAllText(path, text.ToString());
 

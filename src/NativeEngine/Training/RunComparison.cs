@@ -54,18 +54,15 @@ public sealed record RunComparison(
     /// <summary>Compares the folders of two runs. Errors: BadInput for a folder without metrics.</summary>
     public static RunComparison Of(string a, string b, CancellationToken cancellation = default)
     {
-        var (ma, mb) = (MetricsHistory.Load(Path.Combine(a, MetricsHistory.FileName)), MetricsHistory.Load(Path.Combine(b, MetricsHistory.FileName)));
         var options = Differences(RecordOf(a), RecordOf(b));
-        var metrics = InMetrics(ma, mb, options);
+        var (metrics, common, end) = InMetrics(Path.Combine(a, MetricsHistory.FileName), Path.Combine(b, MetricsHistory.FileName), options, cancellation);
         var (tensor, checkpoints) = InCheckpoints(a, b, cancellation);
         if (tensor is null && metrics is null)
         {
-            long end = Math.Max(ma.Steps.Select(s => s.Step).DefaultIfEmpty().Max(), mb.Steps.Select(s => s.Step).DefaultIfEmpty().Max());
             tensor = InFiles(a, b, end, ["model.safetensors"], null);
         }
         // What a step left behind comes after the step, and before the next.
         var first = new[] { metrics, tensor }.OfType<RunDifference>().OrderBy(d => (2 * d.Step) + (d.After ? 1 : 0)).FirstOrDefault();
-        int common = ma.Steps.Select(s => s.Step).Intersect(mb.Steps.Select(s => s.Step)).Count();
         return new RunComparison(first, tensor, options, common, checkpoints);
     }
 
@@ -77,32 +74,45 @@ public sealed record RunComparison(
             .Select(name => (name, a.Options.GetValueOrDefault(name, Missing), b.Options.GetValueOrDefault(name, Missing))).Where(o => o.Item2 != o.Item3),
     ];
 
-    private static RunDifference? InMetrics(MetricsHistory a, MetricsHistory b, IReadOnlyList<(string Name, string A, string B)> options)
+    // Both files are read beside each other, so runs of any length are compared in the memory of a step.
+    private static (RunDifference? First, int Common, long Last) InMetrics(
+        string a, string b, IReadOnlyList<(string Name, string A, string B)> options, CancellationToken cancellation)
     {
-        var (sa, sb) = (a.Steps.ToDictionary(s => s.Step), b.Steps.ToDictionary(s => s.Step));
-        var (ea, eb) = (a.Evaluations.ToLookup(e => e.Step), b.Evaluations.ToLookup(e => e.Step));
-        long last = Math.Max(sa.Keys.DefaultIfEmpty().Max(), sb.Keys.DefaultIfEmpty().Max());
-        for (long step = 0; step <= last; step++)
+        RunDifference? first = null;
+        int common = 0;
+        long last = 0;
+        using var runA = Moment.Read(a).GetEnumerator();
+        using var runB = Moment.Read(b).GetEnumerator();
+        bool moreA = runA.MoveNext(), moreB = runB.MoveNext();
+        while (moreA || moreB)
         {
-            if (sa.TryGetValue(step, out var x) != sb.TryGetValue(step, out var y))
-            {
-                string which = x is null ? "first" : "second";
-                return new RunDifference(step, false, Named(options, "steps") ? PartingCause.Options : PartingCause.Damage, "step", -1, x is null ? Missing : "done", y is null ? Missing : "done",
-                    $"the {which} run ends before step {step}; up to there they agree");
-            }
-            if (x is not null && y is not null && InStep(x, y, options) is { } difference)
-            {
-                return difference;
-            }
-            foreach (var (p, q) in ea[step].Zip(eb[step]))
-            {
-                if (!Same(p.Loss, q.Loss))
-                {
-                    return Evaluated(step, options, p, q);
-                }
-            }
+            cancellation.ThrowIfCancellationRequested();
+            long step = Math.Min(moreA ? runA.Current.Step : long.MaxValue, moreB ? runB.Current.Step : long.MaxValue);
+            var (x, y) = (moreA && runA.Current.Step == step ? runA.Current : null, moreB && runB.Current.Step == step ? runB.Current : null);
+            first ??= At(step, x, y, options);
+            common += x?.Done is not null && y?.Done is not null ? 1 : 0;
+            last = x?.Done is not null || y?.Done is not null ? step : last;
+            moreA = x is null ? moreA : runA.MoveNext();
+            moreB = y is null ? moreB : runB.MoveNext();
         }
-        return null;
+        return (first, common, last);
+    }
+
+    private static RunDifference? At(long step, Moment? a, Moment? b, IReadOnlyList<(string Name, string A, string B)> options)
+    {
+        var (x, y) = (a?.Done, b?.Done);
+        if (x is null != y is null)
+        {
+            string which = x is null ? "first" : "second";
+            return new RunDifference(step, false, Named(options, "steps") ? PartingCause.Options : PartingCause.Damage, "step", -1, x is null ? Missing : "done", y is null ? Missing : "done",
+                $"the {which} run ends before step {step}; up to there they agree");
+        }
+        if (x is not null && y is not null && InStep(x, y, options) is { } difference)
+        {
+            return difference;
+        }
+        var (p, q) = (a?.Evaluations ?? []).Zip(b?.Evaluations ?? []).FirstOrDefault(pair => !Same(pair.First.Loss, pair.Second.Loss));
+        return p is null ? null : Evaluated(step, options, p, q);
     }
 
     private static RunDifference Evaluated(long step, IReadOnlyList<(string Name, string A, string B)> options, LoggedEvaluation p, LoggedEvaluation q)
@@ -278,4 +288,37 @@ public sealed record RunComparison(
     private static string Text(float value) => value.ToString("R", CultureInfo.InvariantCulture);
 
     private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>What a run's metrics say of a step.</summary>
+    private sealed record Moment(long Step, LoggedStep? Done, IReadOnlyList<LoggedEvaluation> Evaluations)
+    {
+        public static IEnumerable<Moment> Read(string path)
+        {
+            long number = long.MinValue;
+            LoggedStep? done = null;
+            var evaluations = new List<LoggedEvaluation>();
+            foreach (var line in MetricsHistory.Lines(path))
+            {
+                if (line.At < number || (line.At == number && line.Step is not null && done is not null))
+                {
+                    throw FormatErrors.Bad(path, $"has step {line.At} after step {number}", "a run writes its steps in their order");
+                }
+                if (line.At > number && number != long.MinValue)
+                {
+                    yield return new Moment(number, done, evaluations);
+                    (done, evaluations) = (null, []);
+                }
+                number = line.At;
+                done = line.Step ?? done;
+                if (line.Evaluation is { } evaluation)
+                {
+                    evaluations.Add(evaluation);
+                }
+            }
+            if (number != long.MinValue)
+            {
+                yield return new Moment(number, done, evaluations);
+            }
+        }
+    }
 }

@@ -11,29 +11,18 @@ internal sealed class TensorBoardLog(string folder) : IDisposable
     /// <summary>The file's name; TensorBoard wants "tfevents" in it.</summary>
     public const string FileName = "events.out.tfevents.0.nengine";
 
-    private readonly List<LoggedStep> _steps = [];
-    private readonly List<LoggedEvaluation> _evaluations = [];
     private TensorBoardWriter? _writer;
 
     /// <summary>Adds a line of metrics.jsonl.</summary>
     public void Add(string line)
     {
-        if (!MetricsHistory.TryAdd(line, _steps, _evaluations, out _))
+        if (!MetricsLine.TryRead(line, out var read, out _))
         {
             return;
         }
-        double time = Known(_steps.Count > 0 ? _steps[0].UnixSeconds : _evaluations[0].UnixSeconds);
+        double time = Known(read.UnixSeconds);
         _writer ??= new TensorBoardWriter(Path.Combine(folder, FileName), time);
-        foreach (var step in _steps)
-        {
-            _writer.Scalars(step.Step, Known(step.UnixSeconds), Scalars(step));
-        }
-        foreach (var evaluation in _evaluations)
-        {
-            _writer.Scalars(evaluation.Step, Known(evaluation.UnixSeconds), Scalars(evaluation));
-        }
-        _steps.Clear();
-        _evaluations.Clear();
+        _writer.Scalars(read.At, time, read.Step is { } step ? Scalars(step) : Scalars(read.Evaluation!));
         _writer.Flush();
     }
 

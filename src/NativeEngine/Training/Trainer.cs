@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using NativeEngine.Data;
 using NativeEngine.Devices;
-using NativeEngine.Formats;
 using NativeEngine.Model;
 using NativeEngine.Native;
 
@@ -24,8 +23,7 @@ public sealed class Trainer : IDisposable
     private readonly BatchChooser _chooser;
     private readonly LearningRateSchedule _schedule;
     private readonly Workspace _workspace;
-    private readonly DeviceBuffer<float> _sumOfSquares, _scale;
-    private readonly List<StepFault> _faults = [];
+    private readonly FiniteGuard _guard;
     private readonly TokenBatch _batch;
     private readonly int[] _pool;
     private readonly List<Range> _parts = [];
@@ -57,8 +55,7 @@ public sealed class Trainer : IDisposable
         _schedule = options.LearningRates();
         _batch = new TokenBatch(model.Device, model.Config);
         _pool = new int[options.Pool];
-        _sumOfSquares = model.Device.Allocate<float>(1 + Optimizer.State.Count, MemoryUse.Data);
-        _scale = model.Device.Allocate<float>(1, MemoryUse.Data);
+        _guard = new FiniteGuard(model.Device, Trained, Gradients, Optimizer, _options);
     }
 
     /// <summary>The examples, under the sources they have now.</summary>
@@ -105,19 +102,19 @@ public sealed class Trainer : IDisposable
         MeasurePeak();
         double selectionSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
-        _faults.Clear();
+        _guard.Faults.Clear();
         var (loss, tokens, labels) = Backward(chosen);
         MeasurePeak();
-        double norm = double.IsFinite(loss) ? ClipFactor() : double.NaN;
+        double norm = double.IsFinite(loss) ? _guard.ClipFactor(StepsDone + 1) : double.NaN;
         double rate = _schedule.At(StepsDone);
         bool skipped = !double.IsFinite(norm);
-        if (skipped && _faults.Count == 0)
+        if (skipped && _guard.Faults.Count == 0)
         {
-            _faults.Add(new StepFault("the loss of an example of another rank is not finite", "the step is skipped"));
+            _guard.Faults.Add(new StepFault("the loss of an example of another rank is not finite", "the step is skipped"));
         }
         if (!skipped)
         {
-            Optimizer.Step(Gradients, _scale.View, rate);
+            Optimizer.Step(Gradients, _guard.Scale, rate);
             _model.Device.Synchronize();
         }
         StepsDone++;
@@ -135,7 +132,7 @@ public sealed class Trainer : IDisposable
             Batch = Fingerprint(chosen.Examples),
             Chosen = chosen,
             Skipped = skipped,
-            Faults = _faults.Count + _chooser.Faults.Count > 0 ? [.. _chooser.Faults, .. _faults] : [],
+            Faults = _guard.Faults.Count + _chooser.Faults.Count > 0 ? [.. _chooser.Faults, .. _guard.Faults] : [],
         };
     }
 
@@ -148,26 +145,7 @@ public sealed class Trainer : IDisposable
     }
 
     /// <summary>Refuses trained parameters and a state of the optimiser that are not finite. Errors: Numerical naming the first such element.</summary>
-    public void RequireFinite()
-    {
-        var kernels = _model.Device.Kernels;
-        kernels.SumOfSquares(Trained.Flat, _sumOfSquares.View.Slice(0, 1));
-        for (int s = 0; s < Optimizer.State.Count; s++)
-        {
-            kernels.SumOfSquares(Optimizer.State[s].Set.Flat, _sumOfSquares.View.Slice(s + 1, 1));
-        }
-        Span<float> sums = stackalloc float[4];
-        sums = sums[..(1 + Optimizer.State.Count)];
-        _model.Device.Download(_sumOfSquares.View, sums);
-        // A sum may also leave the range of float32 though everything in it is finite.
-        for (int s = 0; s < sums.Length; s++)
-        {
-            if (!float.IsFinite(sums[s]) && (s == 0 ? NotFinite(Trained, "") : NotFinite(Optimizer.State[s - 1].Set, $"the optimiser's {Optimizer.State[s - 1].Name} of ")) is { } place)
-            {
-                throw new EngineException(ErrorKind.Numerical, $"after step {StepsDone}: {place}", "lower the learning rate, and continue from the last checkpoint with --resume");
-            }
-        }
-    }
+    public void RequireFinite() => _guard.RequireFinite(StepsDone);
 
     /// <summary>Writes the selector's history.</summary>
     public void SaveSelector(string path) => _chooser.Save(path, StepsDone);
@@ -178,8 +156,7 @@ public sealed class Trainer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _sumOfSquares.Dispose();
-        _scale.Dispose();
+        _guard.Dispose();
         _batch.Dispose();
         _chooser.Dispose();
         _workspace.Dispose();
@@ -194,9 +171,9 @@ public sealed class Trainer : IDisposable
     {
         while (chosen.Count > 0)
         {
-            int before = _faults.Count;
+            int before = _guard.Faults.Count;
             var result = OnePass(chosen);
-            if (_faults.Count == before)
+            if (_guard.Faults.Count == before)
             {
                 // Another rank's example, if it is not finite: that one knows which.
                 return result;
@@ -206,7 +183,7 @@ public sealed class Trainer : IDisposable
                 return (double.NaN, result.Tokens, result.Labels);
             }
         }
-        _faults.Add(new StepFault("no example is left to train", "the step is skipped"));
+        _guard.Faults.Add(new StepFault("no example is left to train", "the step is skipped"));
         return (double.NaN, 0, 0);
     }
 
@@ -299,21 +276,11 @@ public sealed class Trainer : IDisposable
             {
                 long index = Data.InputIndex(examples[s]);
                 string what = $"the loss of example {index} ({Data.Sources[Data.SourceOf(examples[s])]}) is {own}";
-                Fault(what, _options.OnNonFinite == NonFinitePolicy.Clip ? "it is left out" : "the step is skipped", "lower the learning rate, or look at that example", index);
+                _guard.Fault(StepsDone + 1, what, _options.OnNonFinite == NonFinitePolicy.Clip ? "it is left out" : "the step is skipped", "lower the learning rate, or look at that example", index);
             }
             sum += weights[s] * own;
         }
         return sum / total;
-    }
-
-    // Ends the run, or remembers what is done instead.
-    private void Fault(string what, string done, string hint, long example = -1)
-    {
-        if (_options.OnNonFinite == NonFinitePolicy.Stop)
-        {
-            throw new EngineException(ErrorKind.Numerical, $"step {StepsDone + 1}: {what}", hint);
-        }
-        _faults.Add(new StepFault(what, done, example));
     }
 
     private void LeaveOut(ChosenBatch chosen)
@@ -321,79 +288,11 @@ public sealed class Trainer : IDisposable
         for (int place = chosen.Count - 1; place >= 0; place--)
         {
             long index = Data.InputIndex(chosen.Examples[place]);
-            if (_faults.Exists(f => f.Example == index))
+            if (_guard.Faults.Exists(f => f.Example == index))
             {
                 chosen.RemoveAt(place);
             }
         }
-    }
-
-    /// <summary>Puts the clip factor where the optimiser reads it and returns the gradient's norm; NaN when the step is to be skipped.</summary>
-    private double ClipFactor()
-    {
-        double norm = Norm();
-        if (double.IsFinite(norm))
-        {
-            return norm;
-        }
-        string? place = NotFinite(Gradients, "the gradient of ");
-        bool clip = _options.OnNonFinite == NonFinitePolicy.Clip;
-        Fault(place ?? $"the gradient's norm is {norm}", !clip ? "the step is skipped" : place is null ? "the gradient is scaled down" : "it counts as 0, as all others of its kind", "lower the learning rate");
-        if (!clip)
-        {
-            return double.NaN;
-        }
-        ClearNotFinite();
-        for (norm = Norm(); !double.IsFinite(norm); norm = Norm())
-        {
-            _model.Device.Kernels.Scale(MathF.ScaleB(1, -48), Gradients.Flat);
-        }
-        return norm;
-    }
-
-    private double Norm()
-    {
-        var device = _model.Device;
-        var sum = _sumOfSquares.View.Slice(0, 1);
-        device.Kernels.SumOfSquares(Gradients.Flat, sum);
-        if (_options.ClipNorm > 0)
-        {
-            device.Kernels.ClipScale(sum, (float)_options.ClipNorm, _scale.View);
-        }
-        else
-        {
-            device.Kernels.Fill(1, _scale.View);
-        }
-        float squares = 0;
-        device.Download(sum, new Span<float>(ref squares));
-        return Math.Sqrt(squares);
-    }
-
-    private void ClearNotFinite()
-    {
-        foreach (var entry in Gradients.Layout.Entries)
-        {
-            float[] values = _model.Device.Download(Gradients.View(entry));
-            if (FiniteCheck.FirstNotFinite(values) >= 0)
-            {
-                _model.Device.Upload<float>(Array.ConvertAll(values, v => float.IsFinite(v) ? v : 0), Gradients.View(entry));
-            }
-        }
-    }
-
-    /// <summary>Names the first element that is not finite, or null.</summary>
-    private string? NotFinite(ParameterSet set, string what)
-    {
-        foreach (var entry in set.Layout.Entries)
-        {
-            var values = _model.Device.Download(set.View(entry));
-            int at = FiniteCheck.FirstNotFinite(values);
-            if (at >= 0)
-            {
-                return $"element {at} of {what}{entry.Name} is {values[at]}";
-            }
-        }
-        return null;
     }
 
     // FNV-1a over whole numbers: to tell runs apart, not to keep anyone out.

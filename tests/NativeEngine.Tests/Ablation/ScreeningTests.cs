@@ -1,6 +1,5 @@
 using NativeEngine.Ablation.Mixtures;
 using NativeEngine.Ablation.Ranking;
-using NativeEngine.Ablation.Statistics;
 
 namespace NativeEngine.Tests.Ablation;
 

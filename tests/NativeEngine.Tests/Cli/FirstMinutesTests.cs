@@ -1,5 +1,6 @@
 using System.Text.Json;
 using NativeEngine.Data;
+using NativeEngine.Formats;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Cli;
@@ -71,6 +72,63 @@ public sealed class FirstMinutesTests : IDisposable
         Assert.Contains(hint, run.StdErr, StringComparison.Ordinal);
         // Before the work, not after it.
         Assert.DoesNotContain("features: last hidden states", run.StdErr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Select_BlankAndBadLines_AreNotCountedAndTheLinesAreNamed()
+    {
+        string[] lines = File.ReadAllLines(_folder.File("mine.jsonl"));
+        _folder.Write("dirty.jsonl", string.Join('\n', (string[])["\uFEFF" + lines[0], "", "{oops", .. lines[1..40]]) + "\n");
+        var document = Run("select", "dirty.jsonl", "--on-bad-line", "skip", "--source-field", "src", "-k", "8", "-o", "picks.npy", "--report", "r.html", "--json").Expect(0).Json();
+        int[] indices = [.. document.GetProperty("indices").EnumerateArray().Select(i => i.GetInt32())];
+        Assert.Equal(40, document.GetProperty("n").GetInt32());
+        Assert.Equal(indices.Select(i => i == 0 ? 1L : i + 3L), document.GetProperty("lines").EnumerateArray().Select(l => l.GetInt64()));
+        using var saved = NpyFile.Open(_folder.File("picks.npy"));
+        var read = new long[indices.Length];
+        saved.ReadInt64(0, read);
+        Assert.Equal(indices.Select(i => (long)i), read);
+        Assert.Contains("Examples are counted from 0 in the order of dirty.jsonl", File.ReadAllText(_folder.File("r.html")), StringComparison.Ordinal);
+        Run("select", "mine.jsonl", "--limit", "30", "-k", "3", "--report", "whole.html").Expect(0);
+        Assert.Contains("Example i is line i + 1 of mine.jsonl", File.ReadAllText(_folder.File("whole.html")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Inspect_Output_IsACopyInItsOwnForm()
+    {
+        string told = Run("data", "inspect", "mine.jsonl", "--source-field", "src", "--limit", "30", "--output", "told.json", "--quiet").Expect(0).StdOut;
+        Run("data", "inspect", "mine.jsonl", "--source-field", "src", "--limit", "30", "--output", "told.txt", "--json").Expect(0);
+        using var copy = JsonDocument.Parse(File.ReadAllText(_folder.File("told.json")));
+        Assert.Equal(30, copy.RootElement.GetProperty("examples").GetInt32());
+        Assert.StartsWith("source", told, StringComparison.Ordinal);
+        using var other = JsonDocument.Parse(File.ReadAllText(_folder.File("told.txt")));
+        Assert.Equal(30, other.RootElement.GetProperty("examples").GetInt32());
+        Assert.Equal(3, Run("data", "inspect", "mine.jsonl", "--output", "no/told.json").ExitCode);
+    }
+
+    [Fact]
+    public void Train_MaxSeconds_SavesAndResumeAutoGoesOn()
+    {
+        string[] line =
+        [
+            "train", "--model", "preset:0.2m", "--data", "mine.jsonl", "--text-field", "text", "--pool", "8", "--batch", "4", "--seq-len", "32", "--steps", "1000000",
+            "--output", "run", "--max-seconds", "1.5", "--resume", "auto", "--json",
+        ];
+        var first = Run(line).Expect(75).Json().GetProperty("error");
+        Assert.Equal("stopped by --max-seconds 1.5; what was done is saved", first.GetProperty("message").GetString());
+        Assert.Equal("run the same command with --resume", first.GetProperty("hint").GetString());
+        Assert.Contains("resuming from", Run(line).Expect(75).StdErr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Train_DryRun_AddsUpStepsAndEvaluations()
+    {
+        var plan = Run("train", "--model", "preset:0.2m", "--data", "mine.jsonl", "--text-field", "text", "--eval-data", "mine.jsonl", "--eval-every", "10", "--pool", "8", "--batch", "4",
+            "--steps", "25", "--output", "run", "--dry-run", "--simd", "128", "--json").Expect(0).Json();
+        double step = plan.GetProperty("step_seconds").GetDouble(), evaluation = plan.GetProperty("evaluation_seconds").GetDouble();
+        Assert.True(step > 0 && evaluation > 0);
+        // After steps 0, 10 and 20, and at the end.
+        Assert.Equal((25 * step) + (4 * evaluation), plan.GetProperty("seconds").GetDouble(), 1e-4);
+        Assert.False(Directory.Exists(_folder.File("run")));
     }
 
     [Fact]

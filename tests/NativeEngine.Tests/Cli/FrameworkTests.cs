@@ -212,4 +212,14 @@ public sealed class ResultWriterTests
         progress.Report(5, () => "loss 2");
         Assert.Equal("\r\u001b[Kreading: 5/10 lines, loss 2", Encoding.UTF8.GetString(stream.ToArray()));
     }
+
+    [Fact]
+    public void Rewrite_LongerThanTheTerminal_IsCutSoThatItCanBeReplaced()
+    {
+        using var stream = new MemoryStream();
+        var talk = new TalkWriter(stream, terminal: true, color: false, width: () => 24);
+        talk.Rewrite(new string('a', 22));
+        talk.Rewrite(new string('b', 200));
+        Assert.Equal($"\r\u001b[K{new string('a', 22)}\r\u001b[K{new string('b', 22)}…", Encoding.UTF8.GetString(stream.ToArray()));
+    }
 }

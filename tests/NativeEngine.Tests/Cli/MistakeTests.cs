@@ -71,6 +71,7 @@ public sealed class MistakeTests(BegunFolder folder) : IClassFixture<BegunFolder
     [InlineData(7, "verify picks.json --features few.npy", "that the selection was made from")]
     [InlineData(2, "why picks.json 9999 --features f.npy", "from 0 to 47")]
     [InlineData(2, "features --model run --data mine.jsonl", "--output PATH")]
+    [InlineData(2, "features --model run --data mine.jsonl --output g", "--output g.npy")]
     [InlineData(2, "cluster --model run --data mine.jsonl --clusters 9999 --output s.txt", "1 to 48")]
     [InlineData(2, "merge --linear run --output m", "--linear runs/a=0.3 runs/b=0.7")]
     [InlineData(3, "merge --linear run=0.5 rnu=0.5 --output m", "did you mean 'run'?")]

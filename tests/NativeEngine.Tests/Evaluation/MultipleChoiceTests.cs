@@ -145,8 +145,6 @@ public sealed class MultipleChoiceTests
     {
         public int ContextLength => 100;
 
-        public int? VocabularySize => null;
-
         public float[] Losses(PackedBatch batch, CancellationToken cancellation = default)
         {
             var losses = new float[batch.LabelCount];

@@ -364,8 +364,6 @@ public sealed class NonFiniteTests : IDisposable
     {
         public int ContextLength => 40;
 
-        public int? VocabularySize => null;
-
         public float[] Losses(PackedBatch batch, CancellationToken cancellation = default)
         {
             float[] losses = new float[batch.LabelCounts.ToArray().Sum()];

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using NativeEngine.Tests.Support;
 using Xunit.Abstractions;
 
 namespace NativeEngine.Tests.Reliability;

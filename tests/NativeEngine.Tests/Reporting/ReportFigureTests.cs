@@ -93,6 +93,30 @@ public sealed class ReportFigureTests
         drawn.AssertTextsAreApart();
     }
 
+    [Fact]
+    public void Fold_ALongName_BreaksBetweenItsPartsAndLosesNothing()
+    {
+        string[] lines = Figure.Fold("arithmetic+records+roman+sorting", 100, FigureStyle.SmallSize, 5);
+        Assert.Equal(["arithmetic+", "records+roman+", "sorting"], lines);
+        Assert.All(lines, l => Assert.True(FigureStyle.TextWidth(l, FigureStyle.SmallSize) <= 100, l));
+        Assert.Equal("abcdefghijklmnopqrstuvwxyz", string.Concat(Figure.Fold("abcdefghijklmnopqrstuvwxyz", 60, FigureStyle.SmallSize, 9)));
+        string[] cut = Figure.Fold("one two three four five six seven", 40, FigureStyle.SmallSize, 2);
+        Assert.Equal((2, '…'), (cut.Length, cut[1][^1]));
+    }
+
+    [Theory]
+    [MemberData(nameof(Widths))]
+    public void Bars_NamesOnSeveralLines_StandApartAndAreWhole(double width)
+    {
+        string[] names = ["arithmetic+records+roman+sorting+stories+code+dates+json", "a", string.Join('+', Enumerable.Range(0, 40).Select(i => $"unit.{i}"))];
+        var drawn = new DrawnNumbers(new BarFigure { Name = "n", Title = "Mixtures", RowName = "mixture", ValueName = "score", Dots = true, Rows = [.. names.Select((n, i) => new BarRow(n, 2 + i))] }.Draw(width));
+        drawn.AssertTextsAreApart();
+        string all = string.Concat(drawn.Elements("text", "small").Select(t => t.Value));
+        Assert.Contains(names[0], all, StringComparison.Ordinal);
+        // What is cut is told whole by its tooltip.
+        Assert.Contains(drawn.Root.Descendants(), e => e.Name.LocalName == "title" && e.Value == names[2]);
+    }
+
     [Theory]
     [MemberData(nameof(Widths))]
     public void Heat_EveryCell_TellsItsValueAndIsDarkerForMore(double width)

@@ -116,6 +116,27 @@ public sealed class RunComparisonTests : IDisposable
     }
 
     /// <summary>A run of eight steps with a checkpoint after every second, as train lays it out.</summary>
+    [Fact]
+    public void Of_StepsOutOfOrder_AreRefusedByNumber()
+    {
+        string a = Run("a"), b = Run("b"), metrics = Path.Combine(b, MetricsHistory.FileName);
+        string[] lines = File.ReadAllLines(metrics);
+        File.WriteAllLines(metrics, [.. lines, lines[4]]);
+        var error = Assert.Throws<EngineException>(() => RunComparison.Of(a, b));
+        Assert.Equal(ErrorKind.BadInput, error.Kind);
+        Assert.Contains("has step 5 after step 8", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Of_ShorterRun_EndsWhereItEnds()
+    {
+        string a = Run("a"), b = Run("b"), metrics = Path.Combine(b, MetricsHistory.FileName);
+        File.WriteAllLines(metrics, File.ReadAllLines(metrics)[..6]);
+        var found = RunComparison.Of(a, b);
+        Assert.Equal((7, "step", 6), (found.First!.Step, found.First.Where, found.Steps));
+        Assert.Contains("the second run ends before step 7", found.First.Sentence, StringComparison.Ordinal);
+    }
+
     private string Run(string name, Func<long, string, double>? change = null, (string Name, string Value)? options = null)
     {
         string folder = _folder.File(name);

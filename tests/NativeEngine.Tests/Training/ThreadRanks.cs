@@ -21,8 +21,6 @@ internal sealed class ThreadRanks : RankGroup
 
     public override int Count => _shared.Slots.Length;
 
-    public override string Description => "threads";
-
     /// <summary>Runs the work once for every rank, each on a thread, and returns what they returned.</summary>
     public static T[] Run<T>(int count, Func<RankGroup, T> work)
     {
@@ -60,8 +58,6 @@ internal sealed class ThreadRanks : RankGroup
         }
         _shared.Barrier.SignalAndWait();
     }
-
-    public override void Abort(int code) => throw new InvalidOperationException($"aborted with {code}");
 
     public override void Dispose()
     {

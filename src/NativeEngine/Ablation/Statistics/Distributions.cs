@@ -19,9 +19,6 @@ public static class Distributions
         return probability < 0.5 ? -NormalQuantile(1 - probability) : Bisect(x => 0.5 * (1 + Erf(x / Math.Sqrt(2))), probability, 9);
     }
 
-    /// <summary>The probability that a standard normal variable stays below x.</summary>
-    public static double NormalProbability(double x) => 0.5 * (1 + (x < 0 ? -Erf(-x / Math.Sqrt(2)) : Erf(x / Math.Sqrt(2))));
-
     /// <summary>The probability that |T| exceeds |t| for Student's t with a number of degrees of freedom (at least 1).</summary>
     public static double StudentTwoSided(double t, double degrees)
     {

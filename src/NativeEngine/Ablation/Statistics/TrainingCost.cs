@@ -36,7 +36,4 @@ public static class TrainingCost
 
     /// <summary>About 6 operations a parameter and token for a training (2 forward, 4 backward).</summary>
     public static double TrainingOperations(double parameters, double tokens) => 6 * parameters * tokens;
-
-    /// <summary>About 2 operations a parameter and token for an evaluation.</summary>
-    public static double EvaluationOperations(double parameters, double tokens) => 2 * parameters * tokens;
 }

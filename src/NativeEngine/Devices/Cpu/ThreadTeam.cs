@@ -12,12 +12,16 @@ internal interface IRangeJob
 
 /// <summary>
 /// A team of threads that share one job at a time: the caller is worker 0. Chunks are handed out by a counter, so a slow core gets
-/// fewer; a job must therefore give the same result for any cut of its range. No allocation per call. One caller at a time.
+/// fewer; a job must therefore give the same result for any cut of its range. A thread that is not there in time is not waited for: the caller waits for those
+/// that have joined only, so a machine that is busy with others does the work on the cores it has. No allocation per call. One caller at a time.
 /// </summary>
 internal sealed unsafe class ThreadTeam : IDisposable
 {
-    // Spinning this long before sleeping keeps back-to-back kernels from paying a wake-up (about 5 us) each.
-    private const int SpinIterations = 2000;
+    // Back-to-back kernels find their threads awake: waking one takes about 5 us. First without a pause for others, then giving way to them, then asleep.
+    private const int SpinIterations = 200, YieldIterations = 2000;
+
+    // The job: its number in the upper half, whether it can be joined, and below that how many threads have.
+    private const long Next = 1L << 32, Open = 1L << 31, Joined = Open - 1;
 
     private readonly Thread[] _threads;
     private readonly SemaphoreSlim _wake = new(0);
@@ -25,7 +29,8 @@ internal sealed unsafe class ThreadTeam : IDisposable
     private delegate*<void*, long, long, int, void> _invoke;
     private long _count, _grain;
     private long _next;
-    private int _running;
+    private long _state;
+    private int _sleepers;
     private Exception? _failure;
     private volatile bool _stop;
 
@@ -64,17 +69,15 @@ internal sealed unsafe class ThreadTeam : IDisposable
             }
             return;
         }
+        // Nobody can have joined: the last job is closed.
         _job = Unsafe.AsPointer(ref Unsafe.AsRef(in job));
         _invoke = &Invoke<TJob>;
-        _count = count;
-        _grain = grain;
-        _failure = null;
-        Volatile.Write(ref _next, 0);
-        Volatile.Write(ref _running, _threads.Length);
-        _wake.Release(_threads.Length);
+        (_count, _grain, _next, _failure) = (count, grain, 0, null);
+        Publish((_state + Next) | Open);
         Drain(0);
+        Interlocked.And(ref _state, ~Open);
         SpinWait spin = default;
-        while (Volatile.Read(ref _running) > 0)
+        while ((Volatile.Read(ref _state) & Joined) != 0)
         {
             spin.SpinOnce(sleep1Threshold: -1);
         }
@@ -87,10 +90,7 @@ internal sealed unsafe class ThreadTeam : IDisposable
     public void Dispose()
     {
         _stop = true;
-        if (_threads.Length > 0)
-        {
-            _wake.Release(_threads.Length);
-        }
+        Publish(_state + Next);
         foreach (var thread in _threads)
         {
             thread.Join();
@@ -101,22 +101,82 @@ internal sealed unsafe class ThreadTeam : IDisposable
     private static void Invoke<TJob>(void* job, long first, long last, int worker)
         where TJob : struct, IRangeJob => Unsafe.AsRef<TJob>(job).Run(first, last, worker);
 
+    /// <summary>Tells the threads of a new state, and wakes those that sleep.</summary>
+    private void Publish(long state)
+    {
+        Interlocked.Exchange(ref _state, state);
+        if (Interlocked.Exchange(ref _sleepers, 0) is > 0 and var sleepers)
+        {
+            _wake.Release(sleepers);
+        }
+    }
+
     private void Work(int worker)
     {
+        long number = 0;
         while (true)
         {
-            for (int i = 0; i < SpinIterations && _wake.CurrentCount == 0; i++)
-            {
-                Thread.SpinWait(10);
-            }
-            _wake.Wait();
+            AwaitAfter(number);
             if (_stop)
             {
                 return;
             }
-            Drain(worker);
-            Interlocked.Decrement(ref _running);
+            long state = Volatile.Read(ref _state);
+            number = state & ~(Next - 1);
+            while ((state & Open) != 0 && (state & ~(Next - 1)) == number)
+            {
+                long seen = Interlocked.CompareExchange(ref _state, state + 1, state);
+                if (seen == state)
+                {
+                    Drain(worker);
+                    Interlocked.Decrement(ref _state);
+                    break;
+                }
+                state = seen;
+            }
         }
+    }
+
+    /// <summary>Returns when there is a job after this number.</summary>
+    private void AwaitAfter(long number)
+    {
+        for (int i = 0; (Volatile.Read(ref _state) & ~(Next - 1)) == number; i++)
+        {
+            if (i < SpinIterations)
+            {
+                Thread.SpinWait(10);
+            }
+            else if (i < YieldIterations)
+            {
+                Thread.SpinWait(10);
+                Thread.Yield();
+            }
+            else
+            {
+                Sleep(number);
+            }
+        }
+    }
+
+    // Announced sleepers and tickets of the semaphore are together as many as threads that are in here. Announced before the look at the state: whoever changes
+    // the state looks at the announcements after it.
+    private void Sleep(long number)
+    {
+        Interlocked.Increment(ref _sleepers);
+        if ((Volatile.Read(ref _state) & ~(Next - 1)) != number)
+        {
+            int sleepers = Volatile.Read(ref _sleepers);
+            while (sleepers > 0)
+            {
+                int seen = Interlocked.CompareExchange(ref _sleepers, sleepers - 1, sleepers);
+                if (seen == sleepers)
+                {
+                    return;
+                }
+                sleepers = seen;
+            }
+        }
+        _wake.Wait();
     }
 
     private void Drain(int worker)

@@ -11,18 +11,8 @@ public sealed unsafe class CudaBackend : GpuBackend
     private CudaBackend(LibrarySearch search, Func<CudaApi>? open)
         : base(search)
     {
-        if (open is null)
+        if (!TryOpen("NVIDIA driver", open, out _api))
         {
-            Problem = $"no NVIDIA driver was found ({search.Places} {(search.Tried.Count == 1 ? "was" : "were")} tried)";
-            return;
-        }
-        try
-        {
-            _api = open();
-        }
-        catch (EngineException error)
-        {
-            Problem = error.Message;
             return;
         }
         int count = 0;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using NativeEngine.Native;
 
 namespace NativeEngine.Devices.Gpu;
@@ -60,4 +61,21 @@ public abstract class GpuBackend
         new(OpenDriver(Choose(device)), opened => new GpuKernels(opened) { Precision = precision }, decorate) { MemoryLimit = memoryLimit };
 
     private protected abstract IGpuDriver OpenDriver(GpuInfo device);
+
+    /// <summary>Opens the library, or says in <see cref="Problem"/> why not; <paramref name="open"/> is null where none was found.</summary>
+    private protected bool TryOpen<T>(string what, Func<T>? open, [NotNullWhen(true)] out T? api)
+        where T : class
+    {
+        api = null;
+        try
+        {
+            api = open?.Invoke();
+            Problem = api is not null ? null : $"no {what} was found ({Search.Places} {(Search.Tried.Count == 1 ? "was" : "were")} tried)";
+        }
+        catch (EngineException error)
+        {
+            Problem = error.Message;
+        }
+        return api is not null;
+    }
 }

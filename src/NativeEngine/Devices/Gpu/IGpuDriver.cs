@@ -16,8 +16,6 @@ internal enum GpuArgumentKind
     Long,
     /// <summary>A float32.</summary>
     Float,
-    /// <summary>A float64.</summary>
-    Double,
 }
 
 /// <summary>
@@ -33,7 +31,7 @@ internal readonly struct GpuArgument
     /// <summary>What it is.</summary>
     public GpuArgumentKind Kind { get; }
 
-    /// <summary>The value as 64 bits: an integer sign-extended, the bits of a float or a double, a buffer's handle.</summary>
+    /// <summary>The value as 64 bits: an integer sign-extended, the bits of a float, a buffer's handle.</summary>
     public long Bits { get; }
 
     /// <summary>A buffer's offset in bytes.</summary>
@@ -47,8 +45,6 @@ internal readonly struct GpuArgument
     public static GpuArgument Of(long value) => new(GpuArgumentKind.Long, value, 0);
 
     public static GpuArgument Of(float value) => new(GpuArgumentKind.Float, BitConverter.SingleToUInt32Bits(value), 0);
-
-    public static GpuArgument Of(double value) => new(GpuArgumentKind.Double, BitConverter.DoubleToInt64Bits(value), 0);
 
     public static GpuArgument Buffer(nint handle, long byteOffset) => new(GpuArgumentKind.Buffer, handle, byteOffset);
 }

@@ -13,18 +13,8 @@ public sealed class OpenClBackend : GpuBackend
     private OpenClBackend(LibrarySearch search, Func<OpenClApi>? open)
         : base(search)
     {
-        if (open is null)
+        if (!TryOpen("OpenCL library", open, out _api))
         {
-            Problem = $"no OpenCL library was found ({search.Places} {(search.Tried.Count == 1 ? "was" : "were")} tried)";
-            return;
-        }
-        try
-        {
-            _api = open();
-        }
-        catch (EngineException error)
-        {
-            Problem = error.Message;
             return;
         }
         (int status, var facts) = OpenClFacts.ReadAll(_api);
@@ -58,9 +48,6 @@ public sealed class OpenClBackend : GpuBackend
         var search = OpenClLibrary.Search();
         return new OpenClBackend(search, search.Found ? () => OpenClLibrary.Open(search) : null);
     }
-
-    /// <summary>A backend over a table of functions that is no library.</summary>
-    internal static OpenClBackend Over(OpenClApi api) => new(new LibrarySearch(1, "a table", []), () => api);
 
     private protected override IGpuDriver OpenDriver(GpuInfo device) => new OpenClDriver(_api!, _facts.First(f => f.Name == device.Name), GpuModules.OpenCl);
 }

@@ -91,7 +91,7 @@ public sealed unsafe class OnnxSession : ITokenLosses, IDisposable
     /// <inheritdoc/>
     public int ContextLength { get; }
 
-    /// <inheritdoc/>
+    /// <summary>Tokens it knows; null when the model does not say.</summary>
     public int? VocabularySize => _decoder.VocabularySize;
 
     /// <summary>The provider that was asked for.</summary>

@@ -97,9 +97,6 @@ public sealed unsafe class UnitPool : IDisposable
     /// <summary>The largest |weight| of all models.</summary>
     public double LargestMagnitude { get; }
 
-    /// <summary>Bytes of one model's weights.</summary>
-    public long ModelBytes => Layout.Count * sizeof(float);
-
     /// <summary>Moved hidden units and heads of each aligned unit; empty when none was aligned.</summary>
     public IReadOnlyList<int> Moved { get; private set; } = [];
 

@@ -1,5 +1,4 @@
 using NativeEngine.Ablation.Mixtures;
-using NativeEngine.Ablation.Statistics;
 
 namespace NativeEngine.Ablation.Ranking;
 

@@ -7,8 +7,6 @@ namespace NativeEngine.Devices.Cpu;
 internal unsafe interface IRowMetric<L>
     where L : unmanaged, ILanes<L>
 {
-    static abstract bool IsDistance { get; }
-
     /// <summary>The two sums of each row of a panel that <see cref="Finish"/> wants.</summary>
     static abstract void Own(float* panel, long h, double* firsts, double* seconds);
 
@@ -30,8 +28,6 @@ internal readonly unsafe struct Manhattan<L> : IRowMetric<L>
     where L : unmanaged, ILanes<L>
 {
     private const double Cancellation = 1.0 / 16;
-
-    public static bool IsDistance => true;
 
     public static void Own(float* panel, long h, double* firsts, double* seconds)
     {
@@ -64,8 +60,6 @@ internal readonly unsafe struct Manhattan<L> : IRowMetric<L>
 internal readonly unsafe struct Euclidean<L> : IRowMetric<L>
     where L : unmanaged, ILanes<L>
 {
-    public static bool IsDistance => true;
-
     public static void Own(float* panel, long h, double* firsts, double* seconds)
     {
     }
@@ -86,8 +80,6 @@ internal readonly unsafe struct CosineAngle<L> : IRowMetric<L>
     where L : unmanaged, ILanes<L>
 {
     private const double Grid = 1 << 24;
-
-    public static bool IsDistance => false;
 
     public static void Own(float* panel, long h, double* firsts, double* seconds)
     {

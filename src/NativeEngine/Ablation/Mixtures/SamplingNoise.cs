@@ -1,6 +1,4 @@
-using NativeEngine.Ablation.Mixtures;
-
-namespace NativeEngine.Ablation.Statistics;
+namespace NativeEngine.Ablation.Mixtures;
 
 /// <summary>How far a difference of scores on some documents may be from the difference on all of them.</summary>
 public static class SamplingNoise
