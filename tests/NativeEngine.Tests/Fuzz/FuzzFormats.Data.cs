@@ -53,7 +53,7 @@ internal static partial class FuzzFormats
                 NativeEngine.Ablation.StudyDocuments.Key(example, "id");
             }
         })
-        { TotalFactor = 64 };
+        { TotalFactor = 128 };
     }
 
     private static FuzzFormat JsonlGzip()
