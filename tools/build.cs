@@ -107,7 +107,7 @@ static int Sweep(string filter, params (string Name, string Value)[] settings)
     }
     File.Delete(report);
     int code = totals.Count == 0 && tests.Result == 0 ? 1 : tests.Result;
-    Console.WriteLine($"{string.Join(", ", totals.Select(t => $"{t.Value} {t.Key}"))} in {clock.Elapsed:hh\\:mm\\:ss}: {(code == 0 ? "all as they should be" : totals.Count == 0 ? "nothing was tried" : "SOME FAILED, see above")}");
+    Console.WriteLine($"{string.Join(", ", totals.Select(t => $"{t.Value} {t.Key}").DefaultIfEmpty("no sweep"))} in {clock.Elapsed:hh\\:mm\\:ss}: {(code == 0 ? "all as they should be" : totals.Count == 0 ? "nothing was tried" : "SOME FAILED, see above")}");
     return code;
 }
 

@@ -27,6 +27,7 @@ def main():
     parser = options(__doc__)
     parser.add_argument("--folder", required=True, help="holds the models in folders 0, 1, ...")
     parser.add_argument("--models", type=int, default=8)
+    parser.add_argument("--on-disk", action="store_true", help="force the result to the disk")
     parser.add_argument("--piece", type=int, default=1 << 18, help="elements summed at a time: they stay in the cache")
     arguments = parser.parse_args()
     start(arguments)
@@ -46,6 +47,7 @@ def main():
                     for part in parts[1:]:
                         total.add_(part[first:first + arguments.piece], alpha=weight)
                     file.write(memoryview(total.numpy()))
+            finish(file)
 
     def with_numpy():
         models = opened()
@@ -58,12 +60,26 @@ def main():
                         total += part[first:first + arguments.piece]
                     total *= numpy.float32(weight)
                     file.write(memoryview(total))
+            finish(file)
+
+    def finish(file):
+        if arguments.on_disk:
+            file.flush()
+            os.fsync(file.fileno())
+
+    def prepare():
+        """Takes away the result of the run before, and reads the models, so that the system's cache has them."""
+        remove()
+        for m in range(arguments.models):
+            with open(os.path.join(arguments.folder, str(m), "model.safetensors"), "rb", buffering=0) as file:
+                while file.read(1 << 20):
+                    pass
 
     def remove():
         if os.path.exists(output):
             os.remove(output)
 
-    runs = [(measure(work, arguments, before=remove), name) for work, name in ((with_torch, "torch"), (with_numpy, "numpy"))]
+    runs = [(measure(work, arguments, before=prepare), name) for work, name in ((with_torch, "torch"), (with_numpy, "numpy"))]
     remove()
     samples, name = min(runs, key=lambda run: sorted(run[0])[len(run[0]) // 2])
     report("merging", samples, faster=name)

@@ -35,6 +35,10 @@ public static class MissingPath
                 at = next;
                 continue;
             }
+            if (last && !folder && File.Exists(next))
+            {
+                return null;
+            }
             bool wantsFolder = !last || folder;
             var names = Entries(at, wantsFolder);
             if (Suggestion.Nearest(parts[i], names) is { } near)

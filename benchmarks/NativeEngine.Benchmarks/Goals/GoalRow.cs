@@ -20,6 +20,9 @@ internal sealed record GoalRow(string Section, string Name, Func<IWork> Ours)
     /// <summary>Seconds that the roof allows at best, and the name of the roof.</summary>
     public (string Name, Func<IWork, Roofs, double> Seconds)? Roof { get; init; }
 
+    /// <summary>Bytes whose rate is told beside the time.</summary>
+    public Func<IWork, double>? Bytes { get; init; }
+
     /// <summary>A figure of our result that must not be worse than the peer's fact of the same name, by more than one part in a million.</summary>
     public (string Fact, Func<IWork, double> Value)? Quality { get; init; }
 }
@@ -40,6 +43,12 @@ internal sealed record GoalResult(string Section, string Name, string Unit, Meas
     public string RoofName { get; init; } = "";
 
     public double? Share { get; init; }
+
+    /// <summary>The bytes of a run whose rate is told.</summary>
+    public double? Bytes { get; init; }
+
+    /// <summary>10^9 of those bytes a second, by the median.</summary>
+    public double? Gigabytes => Bytes / Ours.Median * 1e-9;
 
     /// <summary>Our quality figure divided by the peer's.</summary>
     public double? Quality { get; init; }

@@ -110,6 +110,7 @@ internal static class GoalsCommand
             GoalRatio = row.GoalRatio,
             GoalShare = row.GoalShare,
             RoofName = row.Roof?.Name ?? "",
+            Bytes = row.Bytes?.Invoke(work),
             Quality = quality,
         };
         double? share = row.Roof?.Seconds(work, roofs) / result.Ours.Median;

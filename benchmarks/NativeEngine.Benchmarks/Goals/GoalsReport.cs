@@ -34,7 +34,7 @@ internal sealed class GoalsReport(
 
     /// <summary>One result on one line.</summary>
     public static string Line(GoalResult r) =>
-        $"{r.Name}: {Figure(r.Ours, r.Unit)}, peer {(r.Peer is null ? "-" : Figure(r.Peer, r.Unit))}, {Ratio(r)}, {Share(r)}, goal {Goal(r)}: {r.Verdict}";
+        $"{r.Name}: {Figure(r.Ours, r.Unit)}{Rate(r)}, peer {(r.Peer is null ? "-" : Figure(r.Peer, r.Unit))}, {Ratio(r)}, {Share(r)}, goal {Goal(r)}: {r.Verdict}";
 
     /// <summary>goals; with fewer sections these too, so that a part never takes the whole's place.</summary>
     public string Name =>
@@ -80,7 +80,7 @@ internal sealed class GoalsReport(
             {
                 string theirs = r.Peer is null ? "-" : $"{Figure(r.Peer, r.Unit)} {r.PeerName}{(r.PeerSetting.Length > 0 ? ", " + r.PeerSetting : "")}";
                 string quality = r.Quality is { } q ? $"; objective / peer's = {q.ToString("0.0000000", CultureInfo.InvariantCulture)}" : "";
-                Add($"| {r.Name} | {Figure(r.Ours, r.Unit)} | {theirs} | {Ratio(r)} | {Share(r)} | {Goal(r)} | {Verdict(r)}{quality} |");
+                Add($"| {r.Name} | {Figure(r.Ours, r.Unit)}{Rate(r)} | {theirs} | {Ratio(r)} | {Share(r)} | {Goal(r)} | {Verdict(r)}{quality} |");
             }
         }
         return text.ToString();
@@ -124,6 +124,7 @@ internal sealed class GoalsReport(
             Maybe("share", r.Share);
             Maybe("goal_share", r.GoalShare);
             Maybe("quality", r.Quality);
+            Maybe("gigabytes_per_second", r.Gigabytes);
             json.WriteString("verdict", Verdict(r));
             json.WriteEndObject();
         }
@@ -169,6 +170,8 @@ internal sealed class GoalsReport(
         var (scale, name) = side.Median switch { >= 1 => (1.0, "s"), >= 1e-3 => (1e3, "ms"), _ => (1e6, "µs") };
         return $"{Three(side.Median * scale)} {name} ({Three(side.Smallest * scale)}–{Three(side.Largest * scale)})";
     }
+
+    private static string Rate(GoalResult r) => r.Gigabytes is { } rate ? $" = {Three(rate)} GB/s" : "";
 
     private static string Ratio(GoalResult r) => r is { Ratio: { } ratio, RatioRange: { } range } ? $"{Three(ratio)}× ({Three(range.Least)}–{Three(range.Most)})" : "-";
 

@@ -35,7 +35,8 @@ internal static class Sampling
         work.Prepare();
         long start = Stopwatch.GetTimestamp();
         work.Run();
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        double all = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return work.Seconds ?? all;
     }
 
     public static double Median(IEnumerable<double> values)

@@ -10,4 +10,7 @@ public interface IWork : IDisposable
 
     /// <summary>One run, finished on return.</summary>
     void Run();
+
+    /// <summary>Seconds of the last run without what its peer does not do, where the work takes its own time; null: all of it counts.</summary>
+    double? Seconds => null;
 }

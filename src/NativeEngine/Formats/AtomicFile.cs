@@ -11,6 +11,8 @@ namespace NativeEngine.Formats;
 /// </summary>
 public static class AtomicFile
 {
+    private const long LargeFile = 1 << 24;
+
     /// <summary>
     /// Writes a file through a callback. If the callback throws, nothing changes on disk. With <paramref name="expectedBytes"/> the
     /// free space is checked before anything is written.
@@ -36,6 +38,10 @@ public static class AtomicFile
         }
         FileStream file = CreateBeside(target, path);
         string temporary = file.Name;
+        if (expectedBytes >= LargeFile)
+        {
+            LibC.Reserve(file.SafeFileHandle, expectedBytes);
+        }
         bool published = false;
         try
         {

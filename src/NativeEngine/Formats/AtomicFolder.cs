@@ -128,12 +128,20 @@ public static class AtomicFolder
         return files;
     }
 
-    /// <summary>Deletes a folder that was published; it loses its name first, so that nobody finds half of it. Errors: what the system says.</summary>
+    /// <summary>Deletes a folder that was published; it loses its name first, so that nobody finds half of it. Errors: WillNotFit and Usage as for a file.</summary>
     public static void Delete(string path)
     {
-        string aside = CreateBeside(path);
-        Directory.Delete(aside);
-        Directory.Move(path, aside);
+        string aside;
+        try
+        {
+            aside = CreateBeside(path);
+            Directory.Delete(aside);
+            Directory.Move(path, aside);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw WriteErrors.Translate(path, 0, e);
+        }
         TemporaryName.DeleteQuietly(aside);
     }
 

@@ -5,8 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace NativeEngine.Formats;
 
 /// <summary>
-/// A read-only memory-mapped file of any size, or the bytes of one that are in memory already. It can also be read by position into a buffer:
-/// cheaper than mapping pages that are looked at once. Spans point into the mapping: they must not be used after Dispose. A file that another
+/// A read-only memory-mapped file of any size, or the bytes of one that are in memory already. Spans point into the mapping: they must not be used after Dispose. A file that another
 /// process cuts short while it is mapped ends this process on some systems; published files are replaced, never cut, so this needs somebody else's hand.
 /// </summary>
 internal sealed unsafe class MappedFile : IDisposable
@@ -93,41 +92,32 @@ internal sealed unsafe class MappedFile : IDisposable
     }
 
     /// <summary>
-    /// Copies a range of the file into the target; several threads may at a time. The caller has checked it against the length. A file that
-    /// cannot be read there, or has been cut short, is BadInput.
+    /// Makes a range ready to be looked at: what is not in memory yet is read now, so that a file that cannot be read there, or has been cut short, is
+    /// BadInput instead of the end of the process (on Linux; between this and looking it must stay whole). The caller has checked the range against the length.
     /// </summary>
-    public void Read(long offset, Span<byte> target)
+    public void Bring(long offset, long count)
     {
-        if (_handle is null)
+        if (_handle is null || _start == null || count == 0 || Native.LibC.IsCached(_handle, offset, count) || Native.LibC.Populate(_start + offset, count))
         {
-            Bytes(offset, target.Length).CopyTo(target);
             return;
         }
-        try
+        long now = RandomAccess.GetLength(_handle);
+        throw FormatErrors.Bad(Path, now < Length
+            ? $"had {FormatErrors.Count(Length)} bytes when it was opened and ends now at {FormatErrors.Count(now)}"
+            : $"cannot be read between bytes {FormatErrors.Count(offset)} and {FormatErrors.Count(offset + count)}: a fault of its disk or network");
+    }
+
+    /// <summary>Lets the system take back the memory of a range; it can be read again. The caller has checked it against the length.</summary>
+    public void Forget(long offset, long count)
+    {
+        if (_start != null && _view is not null)
         {
-            for (int read; target.Length > 0; offset += read, target = target[read..])
-            {
-                read = RandomAccess.Read(_handle, target, offset);
-                if (read == 0)
-                {
-                    throw FormatErrors.Bad(Path, $"had {FormatErrors.Count(Length)} bytes when it was opened and ends now at {FormatErrors.Count(offset)}");
-                }
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw FormatErrors.Bad(Path, $"cannot be read: {e.Message}", inner: e);
+            Native.LibC.Forget(_start + offset, count);
         }
     }
 
     /// <summary>Lets the system take back the memory of everything read so far; it can be read again.</summary>
-    public void Forget()
-    {
-        if (_start != null && _view is not null)
-        {
-            Native.LibC.Forget(_start, Length);
-        }
-    }
+    public void Forget() => Forget(0, Length);
 
     public void Dispose()
     {

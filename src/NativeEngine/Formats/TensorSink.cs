@@ -12,10 +12,13 @@ public sealed class TensorSink
     private readonly string _name;
     private readonly DType _type;
     private readonly long _bytes;
+    private readonly long? _start;
     private long _written, _placed;
 
-    internal TensorSink(Stream stream, string name, DType type, long elementCount)
+    /// <summary>With a <paramref name="start"/> in the file, the sink takes nothing but <see cref="WriteAt"/>, and other tensors may be written meanwhile.</summary>
+    internal TensorSink(Stream stream, string name, DType type, long elementCount, long? start = null)
     {
+        _start = start;
         _stream = stream;
         _name = name;
         _type = type;
@@ -53,6 +56,10 @@ public sealed class TensorSink
     /// <summary>Stored bytes as they are, any dtype: for copying a tensor without conversion, and for U8.</summary>
     public void WriteBytes(ReadOnlySpan<byte> bytes)
     {
+        if (_start is not null)
+        {
+            throw new ArgumentException($"tensor {_name} is written with others at a time, so its bytes need their place");
+        }
         if (bytes.Length > _bytes - _written)
         {
             throw new ArgumentException($"tensor {_name} was declared with {_bytes} bytes; {bytes.Length} more after {_written} are too many");
@@ -71,7 +78,7 @@ public sealed class TensorSink
         {
             throw new ArgumentException($"tensor {_name} was declared with {_bytes} bytes; {bytes.Length} at {offset} are too many");
         }
-        ((PublishStream)_stream).WriteAt(_stream.Position + offset, bytes);
+        ((PublishStream)_stream).WriteAt((_start ?? _stream.Position) + offset, bytes);
         Interlocked.Add(ref _placed, bytes.Length);
     }
 
@@ -79,7 +86,7 @@ public sealed class TensorSink
     {
         if (_placed > 0)
         {
-            _stream.Position += _placed;
+            _stream.Position = (_start ?? _stream.Position) + _placed;
             _written += _placed;
         }
         if (_written != _bytes)

@@ -80,6 +80,10 @@ internal sealed class AdapterWeights
     {
         public override IReadOnlyList<long> Shape => weight.Shape;
 
+        public override void Bring(long start, long count) => weight.Bring(start, count);
+
+        public override void Forget(long start, long count) => weight.Forget(start, count);
+
         public override void Read(long start, Span<double> target)
         {
             weight.Read(start, target);

@@ -6,7 +6,7 @@ namespace NativeEngine.Merging;
 /// A merge's weighted sums on a device: a window of every input is copied there, packed one after the other, and the sum comes back. The same
 /// products and sums in double as on the CPU, rounded to float32 on the device and from there to the output type; a divisor goes into the weights.
 /// So float32 output without a divisor has the CPU's bits, any other may differ by a unit in the last place. Memory: (K + 1) windows on the
-/// device and two on the host. Reading the files and the bus to the device bound it, not the sum.
+/// device and one on the host. Reading the files and the bus to the device bound it, not the sum.
 /// </summary>
 internal sealed class DeviceSum(Device device) : IDisposable
 {
@@ -15,7 +15,6 @@ internal sealed class DeviceSum(Device device) : IDisposable
     private DeviceBuffer<float>? _inputs, _sum;
     private DeviceBuffer<double>? _weights;
     private float[] _host = [];
-    private byte[] _fetched = [];
 
     /// <summary>Elements that are summed at a time.</summary>
     public static int Elements => Window;
@@ -25,7 +24,7 @@ internal sealed class DeviceSum(Device device) : IDisposable
 
     /// <summary>Whether a merge can be summed there: all inputs are stored as F32 or BF16.</summary>
     public static bool Takes(TensorMerge merge, long count) =>
-        merge is WeightedTensorMerge weighted && count > 0 && weighted.Terms.All(term => term.Fetches);
+        merge is WeightedTensorMerge weighted && count > 0 && weighted.Terms.All(term => term.IsStored);
 
     /// <summary>Elements [start, start + output.Length) of the merge, rounded to float32; at most <see cref="Elements"/> of them.</summary>
     public void Combine(WeightedTensorMerge merge, long start, Span<double> output)
@@ -34,7 +33,7 @@ internal sealed class DeviceSum(Device device) : IDisposable
         Reserve(inputs);
         for (int k = 0; k < inputs; k++)
         {
-            CopyIn(merge.Terms[k].Fetch(start, count, _fetched), count, new Tensor<float>(_inputs!, (long)k * count, new Shape(count)));
+            CopyIn(merge.Terms[k].Stored(start, count), count, new Tensor<float>(_inputs!, (long)k * count, new Shape(count)));
         }
         var weights = new Tensor<double>(_weights!, 0, new Shape(inputs));
         device.Upload<double>([.. merge.Weights.Select(weight => weight / merge.Divisor)], weights);
@@ -63,7 +62,6 @@ internal sealed class DeviceSum(Device device) : IDisposable
         }
         Dispose();
         _host = new float[Window];
-        _fetched = GC.AllocateUninitializedArray<byte>(Window * sizeof(float), pinned: true);
         _inputs = device.Allocate<float>((long)inputs * Window, MemoryUse.Parameters);
         _sum = device.Allocate<float>(Window, MemoryUse.Parameters);
         _weights = device.Allocate<double>(inputs, MemoryUse.Parameters);

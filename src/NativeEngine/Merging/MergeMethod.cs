@@ -57,6 +57,26 @@ internal sealed record TensorInputs(string Name, IReadOnlyList<MergeTensor> Mode
 
     public long Count => First.Count;
 
+    /// <summary>Makes a range of every input ready to be read.</summary>
+    public void Bring(long start, long count)
+    {
+        foreach (var model in Models)
+        {
+            model.Bring(start, count);
+        }
+        Base?.Bring(start, count);
+    }
+
+    /// <summary>A range of the inputs is not needed for now.</summary>
+    public void Forget(long start, long count)
+    {
+        foreach (var model in Models)
+        {
+            model.Forget(start, count);
+        }
+        Base?.Forget(start, count);
+    }
+
     /// <summary>Reads one model's elements, less the base's where there is a base.</summary>
     public void ReadDelta(int model, long start, Span<double> target, Span<double> scratch)
     {
@@ -142,15 +162,12 @@ internal abstract class TensorMerge
 /// <summary>A merge that is one weighted sum: sum over k of c[k] x[k], then the base times its own factor when that is not 0, over the divisor.</summary>
 internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coefficients, double baseCoefficient = 0, double divisor = 1) : TensorMerge
 {
-    /// <summary>Bytes of all inputs that a thread reads before it sums them: with the result they stay in the second-level cache.</summary>
-    public const int FetchBytes = 1 << 20;
-
-    // A page of a file; with more inputs than this a fetch would be shorter.
-    private const int FewestFetched = 1 << 10, MostFetched = FetchBytes / sizeof(float) / FewestFetched;
+    // Their addresses lie on the stack.
+    private const int MostStreamed = 1 << 10;
 
     private readonly MergeTensor[] _terms = baseCoefficient == 0 ? [.. inputs.Models] : [.. inputs.Models, inputs.Base!];
     private readonly double[] _weights = baseCoefficient == 0 ? coefficients : [.. coefficients, baseCoefficient];
-    private readonly bool _fetches = inputs.Models.Count < MostFetched && inputs.Models.All(term => term.Fetches) && (baseCoefficient == 0 || inputs.Base!.Fetches);
+    private readonly bool _streams = inputs.Models.Count < MostStreamed && inputs.Models.All(term => term.IsStored) && (baseCoefficient == 0 || inputs.Base!.IsStored);
 
     public IReadOnlyList<MergeTensor> Terms => _terms;
 
@@ -168,30 +185,25 @@ internal sealed class WeightedTensorMerge(TensorInputs inputs, double[] coeffici
         StreamedSum.Divide(output, divisor);
     }
 
-    /// <summary>Reads the inputs in long stretches into a buffer and sums them from there, where they are stored as F32 or BF16.</summary>
+    /// <summary>Sums the inputs from where they lie to the result, where they are stored as F32 or BF16.</summary>
     public override int Store(long start, int count, DType type, Span<byte> target, MergeScratch scratch)
     {
-        if (!_fetches)
+        if (!_streams)
         {
             return base.Store(start, count, type, target, scratch);
         }
-        int size = type.Bits() / 8, stretch = FetchBytes / sizeof(float) / _terms.Length / FewestFetched * FewestFetched, bad = -1;
-        var buffer = scratch.Inputs(FetchBytes);
+        int size = type.Bits() / 8, bad = -1;
         var sums = scratch.Doubles(8, Piece);
-        Span<StoredElements> fetched = stackalloc StoredElements[_terms.Length];
-        for (int first = 0; first < count; first += stretch)
+        Span<StoredElements> stored = stackalloc StoredElements[_terms.Length];
+        for (int k = 0; k < stored.Length; k++)
         {
-            int length = Math.Min(stretch, count - first);
-            for (int k = 0; k < fetched.Length; k++)
-            {
-                fetched[k] = _terms[k].Fetch(start + first, length, buffer.Slice(k * stretch * sizeof(float), length * sizeof(float)));
-            }
-            for (int at = 0; at < length; at += Piece)
-            {
-                int n = Math.Min(Piece, length - at);
-                int here = StreamedSum.Store(fetched, at, _weights, divisor, type, target.Slice((first + at) * size, n * size), sums);
-                bad = bad < 0 && here >= 0 ? first + at + here : bad;
-            }
+            stored[k] = _terms[k].Stored(start, count);
+        }
+        for (int at = 0; at < count; at += Piece)
+        {
+            int n = Math.Min(Piece, count - at);
+            int here = StreamedSum.Store(stored, at, _weights, divisor, type, target.Slice(at * size, n * size), sums);
+            bad = bad < 0 && here >= 0 ? at + here : bad;
         }
         return bad;
     }

@@ -23,11 +23,21 @@ internal abstract class MergeTensor
     /// <summary>Reads elements [start, start + target.Length).</summary>
     public abstract void Read(long start, Span<double> target);
 
-    /// <summary>Whether <see cref="Fetch"/> can be asked: the elements are stored as F32 or BF16.</summary>
-    public virtual bool Fetches => false;
+    /// <summary>Makes a range of elements ready to be read: what must be fetched from a disk is, and a file that cannot be read is BadInput.</summary>
+    public virtual void Bring(long start, long count)
+    {
+    }
 
-    /// <summary>Copies elements [start, start + count) as they are stored into a buffer of 4 count bytes that does not move.</summary>
-    public virtual StoredElements Fetch(long start, int count, Span<byte> buffer) => throw new NotSupportedException("not stored as F32 or BF16");
+    /// <summary>A range of elements is not needed for now.</summary>
+    public virtual void Forget(long start, long count)
+    {
+    }
+
+    /// <summary>Whether <see cref="Stored"/> can be asked: the elements lie in memory as F32 or BF16.</summary>
+    public virtual bool IsStored => false;
+
+    /// <summary>Where elements [start, start + count) lie.</summary>
+    public virtual StoredElements Stored(long start, int count) => throw new NotSupportedException("not stored as F32 or BF16");
 
     /// <summary>sum[i] += weight * element[start + i], product and sum rounded one after the other.</summary>
     public virtual void AddScaled(double weight, long start, Span<double> sum)
@@ -76,14 +86,16 @@ internal sealed class FileTensor(SafetensorsTensor tensor) : MergeTensor
         }
     }
 
-    public override bool Fetches => tensor.DType is DType.F32 or DType.BF16;
+    public override void Bring(long start, long count) => tensor.Bring(start * Size, count * Size);
 
-    public override unsafe StoredElements Fetch(long start, int count, Span<byte> buffer)
-    {
-        int size = tensor.DType.Bits() / 8;
-        tensor.ReadBytes(start * size, buffer[..(count * size)]);
-        return new StoredElements((nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(buffer)), tensor.DType == DType.BF16);
-    }
+    public override void Forget(long start, long count) => tensor.Forget(start * Size, count * Size);
+
+    public override bool IsStored => tensor.DType is DType.F32 or DType.BF16;
+
+    public override unsafe StoredElements Stored(long start, int count) =>
+        new((nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(Bytes(start, count))), tensor.DType == DType.BF16);
+
+    private int Size => tensor.DType.Bits() / 8;
 
     private static void Widen(ReadOnlySpan<float> source, Span<double> target)
     {
@@ -100,9 +112,5 @@ internal sealed class FileTensor(SafetensorsTensor tensor) : MergeTensor
         }
     }
 
-    private ReadOnlySpan<byte> Bytes(long start, int count)
-    {
-        int size = tensor.DType.Bits() / 8;
-        return tensor.Bytes(start * size, count * size);
-    }
+    private ReadOnlySpan<byte> Bytes(long start, int count) => tensor.Bytes(start * Size, count * Size);
 }

@@ -62,16 +62,13 @@ public sealed record MergeReport
 }
 
 /// <summary>
-/// Merges models on disk into a new folder, tensor by tensor: each thread takes a stretch of 2^15 elements, merges it in double piece by
-/// piece, rounds once and writes it to its place in the file. Weighted sums read their inputs into a buffer; other methods look at them mapped.
-/// Memory, per thread: a stretch of the result and 1 MiB of inputs, or a piece of each; methods that look at whole rows hold a row of each.
+/// Merges models on disk into a new folder: each thread takes blocks of the tensors, merges them in double piece by piece from where the inputs are
+/// mapped, rounds once and writes them to their place in the file. Memory, per thread: a stretch of 2^18 elements of the result and a piece of each input;
+/// methods that look at whole rows hold a row of each. At most 128 MiB of the inputs are mapped at a time.
 /// Same bits for any number of threads.
 /// </summary>
 public sealed class ParameterMerger : IDisposable
 {
-    // Long enough that reading and writing run at the speed of memory, short enough that the result waits for its writing in the cache.
-    private const long Stretch = 1 << 15;
-
     private readonly MergeRecipe _recipe;
     private readonly MergeOptions _options;
     private readonly MergePlan _plan;
@@ -104,31 +101,17 @@ public sealed class ParameterMerger : IDisposable
         using var team = new ThreadTeam(_options.Threads);
         var scan = new TensorScan(team, cancellation);
         using var onDevice = _options.Device is { } device ? new DeviceSum(device) : null;
+        var run = new MergeRun(_recipe.Method, scan, onDevice, progress, cancellation);
         var tensors = _plan.Tensors.ToDictionary(t => t.Spec.Name, StringComparer.Ordinal);
-        TimeSpan merging = default;
-        long done = 0, peak = 0, summedThere = 0;
+        long peak = 0;
         AtomicFolder.Publish(output, folder =>
         {
-            SafetensorsModelWriter.Write(folder, [.. _plan.Tensors.Select(t => t.Spec)], (spec, sink) =>
-            {
-                var tensor = tensors[spec.Name];
-                long start = Stopwatch.GetTimestamp();
-                if (tensor.Copy is { } copy)
-                {
-                    CopyBytes(copy, sink, cancellation);
-                }
-                else
-                {
-                    summedThere += MergeTensor(tensor, scan, onDevice, sink, cancellation) ? spec.ElementCount : 0;
-                }
-                merging += Stopwatch.GetElapsedTime(start);
-                done += spec.ElementCount;
-                progress?.Invoke(done);
-            }, maxShardBytes: _options.ShardBytes, cancellation: cancellation);
+            SafetensorsModelWriter.WriteTogether(
+                folder, [.. _plan.Tensors.Select(t => t.Spec)], file => run.Write([.. file.Select(part => (tensors[part.Spec.Name], part.Sink))]), maxShardBytes: _options.ShardBytes);
             peak = scan.ScratchBytes + _plan.Inputs.Sum(input => input.AdapterBytes);
             MergedFiles.Write(folder, _plan, _recipe.OutputType);
         }, checksums: false, cancellation: cancellation);
-        return Report(peak, merging) with { ParametersOnDevice = summedThere, TotalTime = Stopwatch.GetElapsedTime(_opened) };
+        return Report(peak, run.Time) with { ParametersOnDevice = run.SummedOnDevice, TotalTime = Stopwatch.GetElapsedTime(_opened) };
     }
 
     /// <summary>How far the models lie from the result in a folder that <see cref="Run"/> wrote, and from each other. Reads everything once more.</summary>
@@ -136,54 +119,6 @@ public sealed class ParameterMerger : IDisposable
 
     /// <summary>Closes the models.</summary>
     public void Dispose() => _plan.Dispose();
-
-    /// <summary>Merges and writes one tensor; true when the device summed it.</summary>
-    private bool MergeTensor(OutputTensor tensor, TensorScan scan, DeviceSum? device, TensorSink sink, CancellationToken cancellation)
-    {
-        var merge = _recipe.Method.Prepare(tensor.Inputs!, scan);
-        if (device is not null && DeviceSum.Takes(merge, tensor.Spec.ElementCount))
-        {
-            SumOnDevice(tensor, (WeightedTensorMerge)merge, device, sink, cancellation);
-            return true;
-        }
-        var type = tensor.Spec.DType;
-        int size = type.Bits() / 8;
-        long stretch = Math.Max(merge.Grain, Stretch / merge.Grain * merge.Grain), bad = long.MaxValue;
-        scan.ForEachRange(tensor.Spec.ElementCount, stretch, (start, count, scratch) =>
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var output = scratch.Output(count * size);
-            int at = merge.Store(start, count, type, output, scratch);
-            if (at >= 0)
-            {
-                KeepSmallest(ref bad, start + at);
-            }
-            sink.WriteAt(start * size, output);
-        });
-        return bad == long.MaxValue ? false : throw NotFinite(tensor, bad);
-    }
-
-    private void SumOnDevice(OutputTensor tensor, WeightedTensorMerge merge, DeviceSum device, TensorSink sink, CancellationToken cancellation)
-    {
-        var type = tensor.Spec.DType;
-        int size = type.Bits() / 8;
-        long count = tensor.Spec.ElementCount;
-        int window = (int)Math.Min(DeviceSum.Elements, count);
-        double[] values = new double[window];
-        byte[] stored = new byte[window * size];
-        for (long start = 0; start < count; start += window)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            int length = (int)Math.Min(window, count - start);
-            device.Combine(merge, start, values.AsSpan(0, length));
-            int bad = OutputRounding.Store(values.AsSpan(0, length), type, stored.AsSpan(0, length * size));
-            if (bad >= 0)
-            {
-                throw NotFinite(tensor, start + bad);
-            }
-            sink.WriteAt(start * size, stored.AsSpan(0, length * size));
-        }
-    }
 
     /// <summary>place = min(place, value), whoever else does the same.</summary>
     internal static void KeepSmallest(ref long place, long value)
@@ -197,36 +132,6 @@ public sealed class ParameterMerger : IDisposable
             }
             seen = before;
         }
-    }
-
-    private static void CopyBytes(SafetensorsTensor tensor, TensorSink sink, CancellationToken cancellation)
-    {
-        const int Part = 1 << 24;
-        for (long at = 0; at < tensor.ByteLength; at += Part)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            sink.WriteBytes(tensor.Bytes(at, (int)Math.Min(Part, tensor.ByteLength - at)));
-        }
-    }
-
-    private EngineException NotFinite(OutputTensor tensor, long element)
-    {
-        string name = FormatErrors.Quote(tensor.Spec.Name);
-        Span<double> value = stackalloc double[1];
-        var inputs = tensor.Inputs!;
-        foreach (var (reader, i) in inputs.Models.Concat(inputs.Base is null ? [] : [inputs.Base]).Select((reader, i) => (reader, i)))
-        {
-            reader.Read(element, value);
-            if (!double.IsFinite(value[0]))
-            {
-                return new EngineException(ErrorKind.Numerical,
-                    FormattableString.Invariant($"element {element} of tensor {name} is {value[0]} in {tensor.Sources[i].Model}, so the merge has no finite value there"),
-                    "repair or leave out that model; nothing was written");
-            }
-        }
-        return new EngineException(ErrorKind.Numerical,
-            FormattableString.Invariant($"element {element} of the merged tensor {name} is not finite as {tensor.Spec.DType.FileName()}, although its inputs are finite there"),
-            tensor.Spec.DType == DType.F16 ? "float16 ends at 65504; store as bfloat16 or float32" : "check the weights and parameters of the recipe; nothing was written");
     }
 
     private MergeReport Report(long peak, TimeSpan merging) => new()
@@ -243,14 +148,14 @@ public sealed class ParameterMerger : IDisposable
         MergeTime = merging,
     };
 
-    /// <summary>Per thread a stretch of the result, what is read of the inputs for a weighted sum, and a block of every input for passes before the merge.</summary>
+    /// <summary>Per thread a stretch of the result, a piece of every input, and a block of each for passes before the merge.</summary>
     private long PlannedPeak()
     {
         int models = _plan.Inputs.Count;
-        long block = Math.Max(TensorScan.Block, LargestPiece), stretch = Math.Max(Stretch, LargestPiece);
+        long block = Math.Max(TensorScan.Block, LargestPiece), stretch = Math.Max(MergeRun.Stretch, LargestPiece);
         bool onePass = !_recipe.Method.Scans;
         long passes = 8 * (onePass ? (models + 3L) * TensorMerge.Piece : ((models + 3L) * block) + (1 << 16) + (1 << 13));
-        long perThread = (8 * stretch) + WeightedTensorMerge.FetchBytes + passes;
+        long perThread = (8 * stretch) + passes;
         long onDevice = _options.Device is null ? 0 : 24L * DeviceSum.Elements;
         return (_options.Threads * perThread) + (onePass ? 0 : 8L << 20) + onDevice + _plan.Inputs.Sum(input => input.AdapterBytes);
     }

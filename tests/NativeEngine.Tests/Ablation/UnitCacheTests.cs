@@ -1,5 +1,6 @@
 using NativeEngine.Ablation;
 using NativeEngine.Formats;
+using NativeEngine.Tests.Formats;
 
 namespace NativeEngine.Tests.Ablation;
 
@@ -81,6 +82,15 @@ public sealed class UnitCacheTests : IDisposable
         Assert.Equal([_jobs.Unit(1).Hash, _jobs.Unit(2).Hash], cache.Collect(null, size + 100, TimeSpan.Zero).Select(e => e.Key));
         Assert.Null(cache.Find(_jobs.Unit(1)));
         Assert.NotNull(cache.Find(_jobs.Unit(3)));
+    }
+
+    [Fact]
+    public void TryClaim_NameIsTaken_SaysSoAndLeavesNothing()
+    {
+        string claims = _kit.File("cache/claims");
+        Directory.CreateDirectory(Path.Combine(claims, _jobs.Seed.Hash + ".000001"));
+        Expect.Fails(ErrorKind.BadInput, () => new UnitCache(_kit.File("cache")).TryClaim(_jobs.Seed, default), "the unit cache cannot be written");
+        Assert.Single(Directory.EnumerateFileSystemEntries(claims));
     }
 
     [Fact]

@@ -5,6 +5,15 @@ namespace NativeEngine.Tests.Formats;
 
 public class AtomicFolderTests
 {
+    [Fact]
+    public void Delete_CannotBe_NamesTheFolder()
+    {
+        using var folder = new TemporaryFolder();
+        string missing = folder.File("missing");
+        Expect.Fails(ErrorKind.Usage, () => AtomicFolder.Delete(missing), missing);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder.Path));
+    }
+
     private static void Fill(string path)
     {
         Directory.CreateDirectory(Path.Combine(path, "inner"));

@@ -53,7 +53,7 @@ internal static partial class FuzzFormats
                 NativeEngine.Ablation.StudyDocuments.Key(example, "id");
             }
         })
-        { TotalFactor = 64 };
+        { TotalFactor = 128 };
     }
 
     private static FuzzFormat JsonlGzip()
@@ -115,8 +115,8 @@ internal static partial class FuzzFormats
         })
         {
             Words = ["\"(\"", "\"[\"", "\"a**\"", "\"(?<\"", "\"Sequence\"", "\"ByteLevel\"", "\"Metaspace\"", "\"▁\"", "{\"String\":\"\"}", "{\"Regex\":\"(a|a?)+$\"}", "\"Regex\":", "(a+)+", "\\\\p{Han}", "++", "{2,1}"],
-            // Texts are encoded, too, and a step may make them longer.
-            TotalFactor = 1000,
+            // Texts are encoded, too, and a step may make them longer; a pattern is built.
+            TotalFactor = 2000,
         };
     }
 

@@ -37,7 +37,7 @@ internal sealed class LineFields(byte[][] seeds, bool json) : IFields
                     lines[at] = [.. lines[at], .. lines[other]];
                     break;
                 case 6 when random.Once(20):
-                    lines.InsertRange(at, Enumerable.Repeat(lines[other], random.Below(Mutator.MaxBytes / (lines[other].Length + 1))));
+                    lines.InsertRange(at, Enumerable.Repeat(lines[other], random.Below(Math.Max(1, Mutator.MaxBytes / (lines[other].Length + 1)))));
                     break;
                 case 7:
                     int cut = random.Below(lines[at].Length + 1);
@@ -108,7 +108,7 @@ internal sealed class YamlFields(params byte[][] seeds) : IFields
                     lines[at] = lines[at][..(colon < 0 ? 0 : colon + 2)] + (deep ? nested : $"[{nested}]");
                     break;
                 case 7 when random.Once(30):
-                    lines.InsertRange(at, Enumerable.Range(0, random.Below(Mutator.MaxBytes / (lines[other].Length + 8))).Select(k => random.Once(2) ? lines[other] : lines[other].Replace(": ", $"{k}: ", StringComparison.Ordinal)));
+                    lines.InsertRange(at, Enumerable.Range(0, random.Below(Math.Max(1, Mutator.MaxBytes / (lines[other].Length + 8)))).Select(k => random.Once(2) ? lines[other] : lines[other].Replace(": ", $"{k}: ", StringComparison.Ordinal)));
                     break;
                 case 8 when colon > 0 && from > 0:
                     lines[at] = lines[at][..colon] + lines[other][from..];

@@ -106,6 +106,57 @@ public sealed class ParameterMergerTests : IDisposable
     }
 
     [Fact]
+    public void Run_TensorsOfAllSizes_EachInItsPlace()
+    {
+        int[] sizes = [0, 1, 70_001, 0, 5, 40_000, 3, 0];
+        foreach (string name in new[] { "a", "b" })
+        {
+            Put(name, [.. sizes.Select((n, i) => ($"t{i}", new long[] { n }, MergeKit.Normal((uint)(name[0] + i), n).Select(v => (float)v).ToArray()))]);
+        }
+        foreach (int threads in new[] { 1, 3 })
+        {
+            long done = 0;
+            using (var merger = new ParameterMerger(MergeRecipe.Linear((_folder.File("a"), 1), (_folder.File("b"), 1)), new MergeOptions { Threads = threads }))
+            {
+                merger.Run(_folder.File($"out{threads}"), count => done = count);
+            }
+            Assert.Equal(sizes.Sum(), done);
+            var (a, b, result) = (Result("a"), Result("b"), Result($"out{threads}"));
+            Assert.Equal(sizes, Enumerable.Range(0, sizes.Length).Select(i => result[$"t{i}"].Length));
+            foreach (string name in a.Keys)
+            {
+                Assert.Equal(a[name].Zip(b[name], (x, y) => (float)(((double)x + y) / 2)), result[name]);
+            }
+        }
+    }
+
+    [Fact]
+    public void Run_SeveralTensorsNotFinite_TellsTheFirstElementOfTheFirst()
+    {
+        float[] clean = [.. MergeKit.Normal(1, 100_000).Select(v => (float)v)], bad = [.. clean];
+        (bad[99_999], bad[70_000]) = (float.NaN, float.PositiveInfinity);
+        Put("a", ("x", [clean.Length], clean), ("y", [clean.Length], bad), ("z", [clean.Length], bad));
+        Expect.Fails(ErrorKind.Numerical, () => Merge("out", MergeRecipe.Linear((_folder.File("a"), 1)), new MergeOptions { Threads = 3 }), "element 70000 ", "\"y\"");
+        Assert.Equal(["a"], _folder.Names());
+    }
+
+    [FactOnLinux]
+    public void Run_InputCutShortAfterOpening_IsAnError()
+    {
+        Random("a", 300_000);
+        Random("b", 300_000);
+        using var merger = new ParameterMerger(MergeRecipe.Linear((_folder.File("a"), 1), (_folder.File("b"), 1)));
+        // Another program, since this one keeps itself from writing what it has open.
+        using (var other = System.Diagnostics.Process.Start("truncate", ["-s", "100000", _folder.File("b/model.safetensors")]))
+        {
+            other.WaitForExit();
+            Assert.Equal(0, other.ExitCode);
+        }
+        Expect.Fails(ErrorKind.BadInput, () => merger.Run(_folder.File("out")), "b/model.safetensors", "ends now at 100,000");
+        Assert.Equal(["a", "b"], _folder.Names());
+    }
+
+    [Fact]
     public void Run_ManyInputs_MemoryDoesNotGrowWithThem()
     {
         Random("a", 600_000);

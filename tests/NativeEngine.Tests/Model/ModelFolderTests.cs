@@ -221,6 +221,25 @@ public sealed class ModelFolderTests
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Adapter_RankThatItsFileDoesNotHave_AsksForNoMemory()
+    {
+        using var folder = new TinyModelFolder();
+        using var adapter = Adapter(folder);
+        string saved = folder.Beside("adapter");
+        AdapterFolder.Save(saved, adapter, "base");
+        TinyModelFolder.EditJson(Path.Combine(saved, "adapter_config.json"), "r", "1000000000");
+        // Matrices of that rank and no columns: they take no bytes.
+        string tensors = string.Join(',', adapter.Parameters.Layout.Entries.Select(e =>
+            $"\"base_model.model.{e.Name}\":{{\"dtype\":\"F32\",\"shape\":[{(e.Name.Contains("lora_A", StringComparison.Ordinal) ? "1000000000,0" : "0,1000000000")}],\"data_offsets\":[0,0]}}"));
+        File.WriteAllBytes(Path.Combine(saved, "adapter_model.safetensors"), Fuzz.SafetensorsFields.Framed(System.Text.Encoding.UTF8.GetBytes($"{{{tensors}}}"), []));
+        folder.Device.Memory.ResetPeak();
+        long before = folder.Device.Memory.PeakBytes;
+        var error = Assert.Throws<EngineException>(() => AdapterFolder.Load(saved, folder.Config, folder.Device).Dispose());
+        Assert.Equal(ErrorKind.BadInput, error.Kind);
+        Assert.Equal(before, folder.Device.Memory.PeakBytes);
+    }
+
     private static LoraAdapter Adapter(TinyModelFolder folder)
     {
         var adapter = new LoraAdapter(folder.Device, folder.Config, 3, 5, LoraAdapter.AllTargets, trainable: false);

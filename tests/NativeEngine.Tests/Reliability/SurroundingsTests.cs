@@ -161,7 +161,9 @@ public sealed class SurroundingsTests(WritingRuns runs, ITestOutputHelper talk) 
         }
         if (what is not "an empty file")
         {
-            AssertOneSentence(3, NEngine.Run("doctor", "--config", bad).Expect(3).StdErr, "doctor --config");
+            string said = NEngine.Run("doctor", "--config", bad).Expect(3).StdErr;
+            AssertOneSentence(3, said, "doctor --config");
+            Assert.True(what is "nothing" || !said.Contains("did you mean", StringComparison.Ordinal), said);
         }
         Assert.DoesNotContain(Directory.GetFileSystemEntries(folder), e => Path.GetFileName(e) != "bad");
     }

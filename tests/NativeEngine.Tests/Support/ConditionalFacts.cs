@@ -20,6 +20,12 @@ public sealed class FactOnUnixAttribute : FactAttribute
     public FactOnUnixAttribute() => Skip = OperatingSystem.IsWindows() ? "needs a Unix system" : null;
 }
 
+/// <summary>A test of something only Linux has: asking for the pages of a mapping without touching them.</summary>
+public sealed class FactOnLinuxAttribute : FactAttribute
+{
+    public FactOnLinuxAttribute() => Skip = OperatingSystem.IsLinux() ? null : "needs Linux";
+}
+
 internal static class Reason
 {
     public static string? MissingShared(string[] paths)

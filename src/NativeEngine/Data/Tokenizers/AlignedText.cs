@@ -38,7 +38,7 @@ internal sealed class AlignedText(string text, int[] starts)
     {
         if (characters > (64 * bytes) + (64 << 10))
         {
-            throw new EngineException(ErrorKind.BadInput, $"tokenizing: the tokenizer's own steps make more than {characters} characters of a text of {bytes} bytes",
+            throw new EngineException(ErrorKind.BadInput, $"tokenizing: the tokenizer's own steps would make {characters} characters of a text of {bytes} bytes",
                 "one of its Replace or Metaspace steps puts a longer text in the place of what it finds, again and again");
         }
     }
@@ -92,30 +92,26 @@ internal readonly record struct Piece(AlignedText Buffer, int Start, int Length,
     /// </summary>
     public AlignedText Replace(string pattern, string content)
     {
-        var builder = new StringBuilder(Length + 16);
-        var starts = new List<int>(Length + 17);
-        var source = Buffer.Starts.AsSpan(Start, Length + 1);
         var span = Span;
-        int c = 0;
-        while (c < Length)
+        int left = span.Count(pattern), from = 0, to = 0;
+        long length = Length + ((long)left * (content.Length - pattern.Length));
+        AlignedText.RequireGrowth(length, Buffer.Starts[^1]);
+        var source = Buffer.Starts.AsSpan(Start, Length + 1);
+        var starts = new int[length + 1];
+        for (; left > 0; left--)
         {
-            int found = span[c..].IndexOf(pattern, StringComparison.Ordinal);
-            int stop = found < 0 ? Length : c + found;
-            builder.Append(span[c..stop]);
-            starts.AddRange(source[c..stop]);
-            c = stop;
-            if (found >= 0)
+            int kept = span[from..].IndexOf(pattern);
+            source.Slice(from, kept).CopyTo(starts.AsSpan(to));
+            (from, to) = (from + kept, to + kept);
+            if (content.Length > 0)
             {
-                AlignedText.RequireGrowth(builder.Length + (long)content.Length, Buffer.Starts[^1]);
-                builder.Append(content);
-                for (int k = 0; k < content.Length; k++)
-                {
-                    starts.Add(k == 0 ? source[c] : source[c + pattern.Length]);
-                }
-                c += pattern.Length;
+                starts[to] = source[from];
+                starts.AsSpan(to + 1, content.Length - 1).Fill(source[from + pattern.Length]);
             }
+            (from, to) = (from + pattern.Length, to + content.Length);
         }
-        starts.Add(source[Length]);
-        return new AlignedText(builder.ToString(), [.. starts]);
+        source[from..].CopyTo(starts.AsSpan(to));
+        string text = Length == Buffer.Length ? Buffer.Text : span.ToString();
+        return new AlignedText(text.Replace(pattern, content, StringComparison.Ordinal), starts);
     }
 }

@@ -5,13 +5,23 @@ namespace NativeEngine.Data;
 /// <summary>A step from token spellings to text: Hugging Face's Replace, ByteFallback, Fuse, Strip, ByteLevel, Metaspace, Sequence.</summary>
 internal abstract class TokenDecoder
 {
-    public abstract List<string> Apply(List<string> tokens);
+    /// <summary>The text of tokens, in pieces. Errors: BadInput for a step that makes it many times longer.</summary>
+    public List<string> Apply(List<string> tokens) => Apply(tokens, tokens.Sum(static t => (long)t.Length));
+
+    /// <summary>One step; <paramref name="before"/> is the number of characters before the first.</summary>
+    protected abstract List<string> Apply(List<string> tokens, long before);
 
     /// <summary>Replaces a string in every token.</summary>
     internal sealed class Replace(string pattern, string content) : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens) =>
-            tokens.ConvertAll(t => t.Replace(pattern, content, StringComparison.Ordinal));
+        protected override List<string> Apply(List<string> tokens, long before)
+        {
+            if (content.Length > pattern.Length)
+            {
+                AlignedText.RequireGrowth(tokens.Sum(t => t.Length + ((long)t.AsSpan().Count(pattern) * (content.Length - pattern.Length))), before);
+            }
+            return tokens.ConvertAll(t => t.Replace(pattern, content, StringComparison.Ordinal));
+        }
     }
 
     /// <summary>Runs of byte tokens <c>&lt;0xNN&gt;</c> become text; a run that is not UTF-8 becomes one U+FFFD a byte.</summary>
@@ -19,7 +29,7 @@ internal abstract class TokenDecoder
     {
         private static readonly UTF8Encoding _strict = new(false, throwOnInvalidBytes: true);
 
-        public override List<string> Apply(List<string> tokens)
+        protected override List<string> Apply(List<string> tokens, long before)
         {
             var output = new List<string>(tokens.Count);
             var run = new List<byte>();
@@ -66,13 +76,13 @@ internal abstract class TokenDecoder
     /// <summary>Joins all tokens into one.</summary>
     internal sealed class Fuse : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens) => [string.Concat(tokens)];
+        protected override List<string> Apply(List<string> tokens, long before) => [string.Concat(tokens)];
     }
 
     /// <summary>Removes up to so many of a character at both ends of every token.</summary>
     internal sealed class Strip(char content, int start, int stop) : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens) => tokens.ConvertAll(token =>
+        protected override List<string> Apply(List<string> tokens, long before) => tokens.ConvertAll(token =>
         {
             int from = 0;
             while (from < start && from < token.Length && token[from] == content)
@@ -91,7 +101,7 @@ internal abstract class TokenDecoder
     /// <summary>Spellings in the byte alphabet become bytes, and these UTF-8 text.</summary>
     internal sealed class ByteLevel : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens)
+        protected override List<string> Apply(List<string> tokens, long before)
         {
             var bytes = new List<byte>();
             foreach (string token in tokens)
@@ -112,7 +122,7 @@ internal abstract class TokenDecoder
     /// <summary>The mark becomes a space; the one that begins the text is left out where one was prepended.</summary>
     internal sealed class Metaspace(string mark, bool dropFirst) : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens)
+        protected override List<string> Apply(List<string> tokens, long before)
         {
             var output = new List<string>(tokens.Count);
             for (int t = 0; t < tokens.Count; t++)
@@ -128,14 +138,6 @@ internal abstract class TokenDecoder
     /// <summary>One after the other.</summary>
     internal sealed class Sequence(TokenDecoder[] steps) : TokenDecoder
     {
-        public override List<string> Apply(List<string> tokens)
-        {
-            long before = tokens.Sum(static t => (long)t.Length);
-            return steps.Aggregate(tokens, (t, step) =>
-            {
-                AlignedText.RequireGrowth(t.Sum(static x => (long)x.Length), before);
-                return step.Apply(t);
-            });
-        }
+        protected override List<string> Apply(List<string> tokens, long before) => steps.Aggregate(tokens, (t, step) => step.Apply(t, before));
     }
 }

@@ -17,13 +17,17 @@ internal sealed class UnicodePattern
         "\u0100\u0101\u01C5\u02B0\u00AA\u0300\u0903\u0488\u0660\u2160\u00B2\u2003\u2028\u2029\u0001\u00AD\u00AD\uE000"
         + "\u203F\u2013\u2045\u2046\u00AB\u00BB\u00A7\u00B1\u00A2\u00A8\u00A9\uE000";
 
+    // Some four times the longest in use; .NET builds some kilobytes for each character.
+    private const int MaxLength = 2048;
+
     private static readonly TimeSpan _limit = TimeSpan.FromSeconds(10);
     private readonly Regex _regex;
     private readonly string _pattern;
 
     public UnicodePattern(string pattern)
     {
-        _pattern = pattern;
+        _pattern = pattern.Length <= MaxLength ? pattern
+            : throw new EngineException(ErrorKind.BadInput, $"reading a tokenizer: the pattern {Shorten(pattern)} has {pattern.Length} characters; at most {MaxLength} are read");
         try
         {
             _regex = new Regex(Translate(pattern), RegexOptions.CultureInvariant, _limit);

@@ -19,7 +19,18 @@ public static class SafetensorsModelWriter
     /// form, or a sharded one (a mixture of old and new files would load as neither).
     /// </summary>
     public static void Write(string folder, IReadOnlyList<TensorSpec> tensors, Action<TensorSpec, TensorSink> write,
-        IReadOnlyDictionary<string, string>? metadata = null, long maxShardBytes = DefaultShardBytes, CancellationToken cancellation = default)
+        IReadOnlyDictionary<string, string>? metadata = null, long maxShardBytes = DefaultShardBytes, CancellationToken cancellation = default) =>
+        WriteFiles(folder, tensors, maxShardBytes, (path, shard) => SafetensorsWriter.Write(path, shard, write, metadata, cancellation));
+
+    /// <summary>
+    /// The same with <paramref name="write"/> called once for each file, with all its tensors: they are filled in any order, from several threads at a time
+    /// (<see cref="SafetensorsWriter.WriteTogether"/>).
+    /// </summary>
+    public static void WriteTogether(string folder, IReadOnlyList<TensorSpec> tensors, Action<IReadOnlyList<(TensorSpec Spec, TensorSink Sink)>> write,
+        IReadOnlyDictionary<string, string>? metadata = null, long maxShardBytes = DefaultShardBytes) =>
+        WriteFiles(folder, tensors, maxShardBytes, (path, shard) => SafetensorsWriter.WriteTogether(path, shard, write, metadata));
+
+    private static void WriteFiles(string folder, IReadOnlyList<TensorSpec> tensors, long maxShardBytes, Action<string, IReadOnlyList<TensorSpec>> writeFile)
     {
         List<List<TensorSpec>> shards = Split(tensors, maxShardBytes);
         string index = Path.Combine(folder, SafetensorsModel.IndexName);
@@ -31,13 +42,13 @@ public static class SafetensorsModelWriter
         }
         if (shards.Count == 1)
         {
-            SafetensorsWriter.Write(single, tensors, write, metadata, cancellation);
+            writeFile(single, tensors);
             return;
         }
         WriteErrors.RequireSpace(folder, folder, tensors.Sum(t => t.ByteLength));
         for (int i = 0; i < shards.Count; i++)
         {
-            SafetensorsWriter.Write(Path.Combine(folder, ShardName(i, shards.Count)), shards[i], write, metadata, cancellation);
+            writeFile(Path.Combine(folder, ShardName(i, shards.Count)), shards[i]);
         }
         WriteIndex(index, shards);
     }

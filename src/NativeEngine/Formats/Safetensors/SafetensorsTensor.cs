@@ -50,11 +50,21 @@ public sealed class SafetensorsTensor
         return _map.Bytes(_start + offset, count);
     }
 
-    /// <summary>Copies a range of the stored bytes without mapping them: for data that is looked at once. Any dtype; from several threads at a time.</summary>
-    public void ReadBytes(long offset, Span<byte> target)
+    /// <summary>
+    /// Reads a range of the stored bytes into memory where it is not there yet, for looking at it soon. Errors: BadInput when the file cannot be read
+    /// there or has been cut short since it was opened, which would otherwise end the process (Linux).
+    /// </summary>
+    internal void Bring(long offset, long count)
     {
-        RequireRange(offset, target.Length, ByteLength, "bytes");
-        _map.Read(_start + offset, target);
+        RequireRange(offset, count, ByteLength, "bytes");
+        _map.Bring(_start + offset, count);
+    }
+
+    /// <summary>Lets the system take back the memory of a range of the stored bytes; they can be read again.</summary>
+    internal void Forget(long offset, long count)
+    {
+        RequireRange(offset, count, ByteLength, "bytes");
+        _map.Forget(_start + offset, count);
     }
 
     /// <summary>

@@ -35,14 +35,9 @@ public static class SafetensorsWriter
     /// header above 100,000,000 bytes; ArgumentException for a repeated name or a sink that was not filled.
     /// </summary>
     public static void Write(string path, IReadOnlyList<TensorSpec> tensors, Action<TensorSpec, TensorSink> write,
-        IReadOnlyDictionary<string, string>? metadata = null, CancellationToken cancellation = default)
-    {
-        TensorSpec[] ordered = [.. tensors.OrderByDescending(t => t.DType.Bits())];
-        byte[] header = Header(path, ordered, metadata ?? ModelMetadata);
-        long total = header.Length + ordered.Sum(t => t.ByteLength);
-        AtomicFile.Write(path, stream =>
+        IReadOnlyDictionary<string, string>? metadata = null, CancellationToken cancellation = default) =>
+        WriteFile(path, tensors, metadata, (stream, ordered) =>
         {
-            stream.Write(header);
             foreach (TensorSpec tensor in ordered)
             {
                 cancellation.ThrowIfCancellationRequested();
@@ -50,7 +45,40 @@ public static class SafetensorsWriter
                 write(tensor, sink);
                 sink.Complete();
             }
-        }, expectedBytes: total);
+        });
+
+    /// <summary>
+    /// Writes a file whose tensors are filled in any order, from several threads at a time: <paramref name="write"/> is called once with all of them,
+    /// in file order, and fills their sinks with <see cref="TensorSink.WriteAt"/>. Otherwise as <see cref="Write"/>; not onto a device.
+    /// </summary>
+    public static void WriteTogether(string path, IReadOnlyList<TensorSpec> tensors, Action<IReadOnlyList<(TensorSpec Spec, TensorSink Sink)>> write,
+        IReadOnlyDictionary<string, string>? metadata = null) =>
+        WriteFile(path, tensors, metadata, (stream, ordered) =>
+        {
+            stream.Flush();
+            var sinks = new List<(TensorSpec Spec, TensorSink Sink)>();
+            long at = stream.Position;
+            foreach (TensorSpec tensor in ordered)
+            {
+                sinks.Add((tensor, new TensorSink(stream, tensor.Name, tensor.DType, tensor.ElementCount, at)));
+                at += tensor.ByteLength;
+            }
+            write(sinks);
+            foreach (var (_, sink) in sinks)
+            {
+                sink.Complete();
+            }
+        });
+
+    private static void WriteFile(string path, IReadOnlyList<TensorSpec> tensors, IReadOnlyDictionary<string, string>? metadata, Action<Stream, TensorSpec[]> fill)
+    {
+        TensorSpec[] ordered = [.. tensors.OrderByDescending(t => t.DType.Bits())];
+        byte[] header = Header(path, ordered, metadata ?? ModelMetadata);
+        AtomicFile.Write(path, stream =>
+        {
+            stream.Write(header);
+            fill(stream, ordered);
+        }, expectedBytes: header.Length + ordered.Sum(t => t.ByteLength));
     }
 
     /// <summary>Writes float32 tensors that are in memory already.</summary>
