@@ -117,14 +117,23 @@ public sealed class TrainingRun(Trainer trainer, LlamaModel model, MixtureDatase
 
         void Save()
         {
-            if (writes && saved != trainer.StepsDone)
+            if (!writes)
+            {
+                return;
+            }
+            string? folder = null;
+            if (saved != trainer.StepsDone)
             {
                 // The lines up to a checkpoint must outlive a power failure that it outlives.
                 metrics!.FlushToDisk();
                 tensorBoard!.FlushToDisk();
-                string folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
+                folder = Checkpoint.Save(settings.Output, trainer, settings.Options);
                 saved = trainer.StepsDone;
-                Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);
+            }
+            // Also without a new one: the run before this may have ended while it deleted an old one.
+            Checkpoint.Prune(settings.Output, settings.KeepCheckpoints, saved);
+            if (folder is not null)
+            {
                 OnCheckpoint?.Invoke(folder);
             }
         }

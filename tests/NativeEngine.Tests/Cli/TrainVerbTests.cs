@@ -109,6 +109,17 @@ public sealed class TrainVerbTests(TrainRuns runs, ITestOutputHelper talk) : ICl
         NEngine.Run(runs.Args(runs.NewFolder(), "--clusters", "3")).Expect(2);
     }
 
+    [Fact]
+    public void Resume_AtTheEndWithACheckpointTooMany_DeletesIt()
+    {
+        // As a run leaves it that ended while it deleted an old checkpoint.
+        string output = runs.CopyOfUndisturbed(), old = Path.Combine(output, "checkpoint-000036");
+        Directory.CreateDirectory(old);
+        File.Copy(Path.Combine(output, "checkpoint-000039", "state.json"), Path.Combine(old, "state.json"));
+        NEngine.Run(runs.Args(output, "--resume")).Expect(0);
+        Assert.Equal(["checkpoint-000039", "checkpoint-000040"], Directory.GetDirectories(output, "checkpoint-*").Select(Path.GetFileName).Order());
+    }
+
     [FactWithPython]
     public void TensorBoard_EventFile_ReadByAnIndependentReader_HasEveryStep()
     {
