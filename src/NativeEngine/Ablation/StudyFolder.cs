@@ -36,6 +36,12 @@ public static class StudyFolder
         }
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any(e => Path.GetFileName(e) != "cache" && !TemporaryName.IsTemporary(Path.GetFileName(e))))
         {
+            if (File.Exists(path))
+            {
+                // Another process of the study wrote it between the two looks.
+                Open(folder, plan, jobs);
+                return;
+            }
             throw new EngineException(ErrorKind.Usage, $"the output folder '{folder}' is not empty and has no {PlanName}", "choose another --output");
         }
         Directory.CreateDirectory(folder);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using NativeEngine.Formats;
+using NativeEngine.Native;
 
 namespace NativeEngine.Ablation;
 
@@ -32,9 +33,11 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
         try
         {
             // With its content before it has its name: a claim that a process which died left empty would be nobody's, and be waited for.
-            File.WriteAllText(temporary, UnitClaim.Content(token, 0));
-            File.Move(temporary, next, overwrite: false);
-            return new UnitClaim(next, token, options);
+            string content = UnitClaim.Content(token, 0);
+            File.WriteAllText(temporary, content);
+            bool ours = Name(temporary, next, content);
+            TemporaryName.DeleteQuietly(temporary);
+            return ours ? new UnitClaim(next, token, options) : null;
         }
         catch (IOException) when (File.Exists(next))
         {
@@ -64,6 +67,30 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
         {
             TemporaryName.DeleteQuietly(file);
         }
+    }
+
+    // File.Move without overwriting looks first and renames then, on Unix: two processes between the two would both have the name.
+    private static bool Name(string file, string name, string content)
+    {
+        const int IoError = 5, Exists = 17, NoSpace = 28, Quota = 122;
+        if (OperatingSystem.IsWindows())
+        {
+            File.Move(file, name, overwrite: false);
+            return true;
+        }
+        int error = LibC.Link(file, name);
+        if (error is IoError or NoSpace or Quota || (error == Exists && Directory.Exists(name)))
+        {
+            throw new IOException($"link of {name} failed with errno {error}", error);
+        }
+        if (error is 0 or Exists)
+        {
+            return error == 0;
+        }
+        // A file system without hard links: created exclusively, and empty for a moment.
+        using var writer = new StreamWriter(new FileStream(name, FileMode.CreateNew, FileAccess.Write));
+        writer.Write(content);
+        return true;
     }
 
     private (int Generation, string? File) Newest(string key)

@@ -49,6 +49,12 @@ internal static partial class LibC
     }
 
     /// <summary>
+    /// Gives a file a name that nobody has, beside the one it has: 0, or the errno (17 where the name is taken). Of any number of processes that try the same name one succeeds.
+    /// Not for Windows.
+    /// </summary>
+    public static int Link(string file, string name) => HardLink(file, name) == 0 ? 0 : Marshal.GetLastPInvokeError();
+
+    /// <summary>
     /// Tells the system that a range of a read-only mapping is not needed for now, so that it does not count as this process's memory; it is read
     /// again when it is touched. Whole pages within the range; a hint, on Linux only.
     /// </summary>
@@ -194,6 +200,9 @@ internal static partial class LibC
 
     [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
     private static unsafe partial int Advise(void* start, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int HardLink(string file, string name);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);

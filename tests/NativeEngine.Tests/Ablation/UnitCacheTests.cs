@@ -93,6 +93,34 @@ public sealed class UnitCacheTests : IDisposable
         Assert.Single(Directory.EnumerateFileSystemEntries(claims));
     }
 
+    // Threads with a cache each stand for processes: nothing but the files tells them of each other.
+    [Fact]
+    public void TryClaim_ManyAtATime_OneHasIt()
+    {
+        const int Claimants = 4, Rounds = 300;
+        UnitCache[] caches = [.. Enumerable.Range(0, Claimants).Select(_ => new UnitCache(_kit.File("cache")))];
+        var works = new UnitWork?[Claimants];
+        int[] won = new int[Rounds];
+        using var barrier = new Barrier(Claimants);
+        Thread[] threads = [.. Enumerable.Range(0, Claimants).Select(t => new Thread(() =>
+        {
+            for (int r = 0; r < Rounds; r++)
+            {
+                barrier.SignalAndWait();
+                works[t] = caches[t].TryClaim(_jobs.Seed, default);
+                barrier.SignalAndWait();
+                if (t == 0)
+                {
+                    won[r] = works.Count(w => w is not null);
+                    Array.ForEach(works, w => w?.Dispose());
+                }
+            }
+        }))];
+        Array.ForEach(threads, t => t.Start());
+        Array.ForEach(threads, t => t.Join());
+        Assert.All(won, n => Assert.Equal(1, n));
+    }
+
     [Fact]
     public void TryClaim_WhileHeld_IsRefusedAndFreeAfterwards()
     {
