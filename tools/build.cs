@@ -79,10 +79,7 @@ static int Faults(string verbs)
 static int Sweep(string filter, params (string Name, string Value)[] settings)
 {
     string report = Path.GetTempFileName();
-    foreach (var (name, value) in settings.Append(("TEST_PATIENCE", "900")).Append(("SWEEP_REPORT", report)))
-    {
-        Environment.SetEnvironmentVariable("NENGINE_" + name, value);
-    }
+    Set([.. settings, ("TEST_PATIENCE", "900"), ("SWEEP_REPORT", report)]);
     var totals = new SortedDictionary<string, int>(StringComparer.Ordinal);
     var clock = Stopwatch.StartNew();
     var tests = Task.Run(() => DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--nologo", "--filter", filter));
@@ -119,9 +116,7 @@ static int Fuzz(string count, string format)
     Directory.CreateDirectory(Path.GetDirectoryName(report)!);
     string[] done = File.Exists(report) ? File.ReadAllLines(report) : [];
     File.WriteAllLines(report, done.Where(row => format.Length == 0 || !row.StartsWith($"| {format} |", StringComparison.Ordinal)));
-    Environment.SetEnvironmentVariable("NENGINE_FUZZ_COUNT", count);
-    Environment.SetEnvironmentVariable("NENGINE_FUZZ_FORMAT", format);
-    Environment.SetEnvironmentVariable("NENGINE_FUZZ_REPORT", report);
+    Set(("FUZZ_COUNT", count), ("FUZZ_FORMAT", format), ("FUZZ_REPORT", report));
     int code = DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", "FullyQualifiedName~FuzzTests.Read_Mutants");
     Console.WriteLine("| format | mutants | accepted | kinds of reasons | most allocated in all | beyond 4 × input + 1 MiB in all | largest object of these | processor time | failed | commit |");
     Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|");
@@ -129,16 +124,20 @@ static int Fuzz(string count, string format)
     return code;
 }
 
-// Tests that are longer when variables (without their prefix NENGINE_) say so, and what they report.
-static int Tests(string filter, params (string Name, string Value)[] variables)
+// Variables of the tests, named without their prefix.
+static void Set(params (string Name, string Value)[] variables)
 {
-    string report = Path.GetTempFileName();
     foreach (var (name, value) in variables)
     {
         Environment.SetEnvironmentVariable("NENGINE_" + name, value);
     }
-    string kind = variables[0].Name.Split('_')[0];
-    Environment.SetEnvironmentVariable($"NENGINE_{kind}_REPORT", report);
+}
+
+// Tests that are longer when variables (without their prefix NENGINE_) say so, and what they report.
+static int Tests(string filter, params (string Name, string Value)[] variables)
+{
+    string report = Path.GetTempFileName();
+    Set([.. variables, (variables[0].Name.Split('_')[0] + "_REPORT", report)]);
     int code = DotNet("test", "-c", "Release", "tests/NativeEngine.Tests", "--filter", $"FullyQualifiedName~{filter}");
     Console.WriteLine(string.Join('\n', File.ReadLines(report).Order(StringComparer.Ordinal)));
     File.Delete(report);

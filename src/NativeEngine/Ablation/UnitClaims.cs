@@ -35,24 +35,23 @@ internal sealed class UnitClaims(string folder, UnitCacheOptions options)
             // With its content before it has its name: a claim that a process which died left empty would be nobody's, and be waited for.
             string content = UnitClaim.Content(token, 0);
             File.WriteAllText(temporary, content);
-            bool ours = Name(temporary, next, content);
-            TemporaryName.DeleteQuietly(temporary);
-            return ours ? new UnitClaim(next, token, options) : null;
+            return Name(temporary, next, content) ? new UnitClaim(next, token, options) : null;
         }
         catch (IOException) when (File.Exists(next))
         {
-            TemporaryName.DeleteQuietly(temporary);
             return null;
         }
         catch (IOException e) when (WriteErrors.IsDiskFull(e))
         {
-            TemporaryName.DeleteQuietly(temporary);
             throw WriteErrors.Translate(next, 0, e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            TemporaryName.DeleteQuietly(temporary);
             throw new EngineException(ErrorKind.BadInput, $"the unit cache cannot be written: {e.Message}", "choose another cache: in the study", e);
+        }
+        finally
+        {
+            TemporaryName.DeleteQuietly(temporary);
         }
     }
 

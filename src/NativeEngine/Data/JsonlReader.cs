@@ -83,7 +83,7 @@ public sealed class JsonlReader
             {
                 continue;
             }
-            var example = tooLong ? Bad(lines.Line, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"it is longer than {MaxLineBytes:N0} bytes")) : Parse(line, lines.Line);
+            var example = tooLong ? Bad(lines.Line, $"it is longer than {FormatErrors.Count(MaxLineBytes)} bytes") : Parse(line, lines.Line);
             if (example is null)
             {
                 continue;

@@ -15,7 +15,7 @@ public sealed class DocumentTable
 {
     private readonly EvaluationDocument[] _documents;
     private readonly List<int>[] _ofDomain;
-    private readonly long[] _tokens, _bytes;
+    private readonly long[] _tokens, _bytes, _upTo;
 
     /// <summary>A table; blocks end at these document counts, ascending, the last one all (null: one block).</summary>
     public DocumentTable(IReadOnlyList<string> domains, IReadOnlyList<EvaluationDocument> documents, IReadOnlyList<int>? blockEnds = null)
@@ -35,6 +35,11 @@ public sealed class DocumentTable
         if (_documents.Length == 0 || BlockEnds[^1] != _documents.Length)
         {
             throw new ArgumentException($"an evaluation table of {_documents.Length} documents with blocks that end at {string.Join(", ", BlockEnds)}");
+        }
+        _upTo = new long[Blocks];
+        for (int b = 0; b < Blocks; b++)
+        {
+            _upTo[b] = (b == 0 ? 0 : _upTo[b - 1]) + _documents[Block(b)].Sum(document => document.Tokens);
         }
     }
 
@@ -61,6 +66,9 @@ public sealed class DocumentTable
 
     /// <summary>Tokens of a domain.</summary>
     public long TokensOf(int domain) => _tokens[domain];
+
+    /// <summary>Tokens of the documents of the first so many blocks, at least one.</summary>
+    public long TokensUpTo(int blocks) => _upTo[blocks - 1];
 
     /// <summary>The documents of a block.</summary>
     public Range Block(int block) => (block == 0 ? 0 : BlockEnds[block - 1])..BlockEnds[block];

@@ -98,7 +98,7 @@ public static class StudyRanking
             Worth = worth,
             Safety = safety,
             Noise = Noise(standIns, models, score, rows, progress, cancellation),
-            SearchTokens = Enumerable.Range(0, table.BlockEnds[blocks - 1]).Sum(i => table[i].Tokens),
+            SearchTokens = table.TokensUpTo(blocks),
             Moved = standIns.Pool.Moved,
         };
     }

@@ -108,17 +108,13 @@ public sealed class StudyStandIns : IDisposable
     /// <summary>Blocks that hold at least a share of the documents' tokens.</summary>
     public int BlocksFor(double share)
     {
-        long tokens = 0;
-        for (int b = 0; b < Set.Table.Blocks; b++)
+        var table = Set.Table;
+        int blocks = 1;
+        while (blocks < table.Blocks && table.TokensUpTo(blocks) < share * table.Tokens * 0.75)
         {
-            var (first, count) = Set.Table.Block(b).GetOffsetAndLength(Set.Table.Count);
-            tokens += Enumerable.Range(first, count).Sum(i => Set.Table[i].Tokens);
-            if (tokens >= share * Set.Table.Tokens * 0.75)
-            {
-                return b + 1;
-            }
+            blocks++;
         }
-        return Set.Table.Blocks;
+        return blocks;
     }
 
     /// <inheritdoc/>

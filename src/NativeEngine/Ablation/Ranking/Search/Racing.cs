@@ -66,7 +66,7 @@ public static class Racing
         {
             int documents = table.BlockEnds[blocks - 1];
             int kept = blocks == table.Blocks ? entered : Math.Max(Math.Min(finalists, entered), (int)Math.Ceiling(entered / keep));
-            rounds.Add(new RaceRound(documents, Enumerable.Range(0, documents).Sum(i => table[i].Tokens), entered, kept, blocks));
+            rounds.Add(new RaceRound(documents, table.TokensUpTo(blocks), entered, kept, blocks));
             entered = kept;
         }
         return rounds;
@@ -88,19 +88,10 @@ public static class Racing
             share /= keep;
             long wanted = (long)(share * table.Tokens);
             int enough = 1;
-            long tokens = 0;
-            for (int i = 0; enough < table.Blocks; i++)
+            // As near as blocks come to the wanted share, in ratio.
+            while (enough < table.Blocks && (double)table.TokensUpTo(enough) * table.TokensUpTo(enough) < 0.5 * wanted * wanted)
             {
-                if (i == table.BlockEnds[enough - 1])
-                {
-                    // As near as blocks come to the wanted share, in ratio.
-                    if ((double)tokens * tokens >= 0.5 * wanted * wanted)
-                    {
-                        break;
-                    }
-                    enough++;
-                }
-                tokens += table[i].Tokens;
+                enough++;
             }
             if (enough >= blocks[0])
             {

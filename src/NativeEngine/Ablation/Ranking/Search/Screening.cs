@@ -92,7 +92,7 @@ public static class Screening
         double margin = Errors * Math.Sqrt((error.RootMeanSquare * error.RootMeanSquare) + (noise * noise));
         int least = (int)Math.Ceiling(finalists * keep);
         int kept = order.TakeWhile((c, place) => place < least || predicted[c] <= predicted[order[finalists - 1]] + margin).Count();
-        return new ScreenResult(fitted, documents, blocks, Enumerable.Range(0, documents).Sum(i => evaluator.Table[i].Tokens), error, noise, margin, [.. order.Take(kept).Order()], [.. order.Skip(kept)], predicted);
+        return new ScreenResult(fitted, documents, blocks, evaluator.Table.TokensUpTo(blocks), error, noise, margin, [.. order.Take(kept).Order()], [.. order.Skip(kept)], predicted);
     }
 
     // Of the better half of what was scored, each against the best: those that the margin is to decide on.
