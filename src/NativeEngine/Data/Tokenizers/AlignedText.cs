@@ -36,7 +36,7 @@ internal sealed class AlignedText(string text, int[] starts)
     /// </summary>
     public static void RequireGrowth(long characters, long bytes)
     {
-        if (characters > (64 * bytes) + (64 << 10))
+        if (characters > (16 * bytes) + (16 << 10))
         {
             throw new EngineException(ErrorKind.BadInput, $"tokenizing: the tokenizer's own steps would make {characters} characters of a text of {bytes} bytes",
                 "one of its Replace or Metaspace steps puts a longer text in the place of what it finds, again and again");
