@@ -1,4 +1,4 @@
-// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
+// The project's chores in one file:  dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|chaos [SEEDS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -27,6 +27,8 @@ return args switch
     ["properties", var times] => Tests("Tests.Properties", ("PROPERTY_TIMES", times)),
     ["faults"] => Faults(""),
     ["faults", var verbs] => Faults(verbs),
+    ["chaos"] => Chaos("100"),
+    ["chaos", var seeds] => Chaos(seeds),
     ["sweeps"] => First(() => Kills("1000", ""), () => Faults("")),
     ["sweeps", var count] => First(() => Kills(count, ""), () => Faults("")),
     ["check"] => First(Build, Format, Test),
@@ -73,6 +75,9 @@ static int Faults(string verbs)
         "FullyQualifiedName~DiskSweepTests.Run_TheNth" + (small ? "|FullyQualifiedName~DiskSweepTests.Run_OnASmall" : "") + (verbs.Length == 0 ? "|FullyQualifiedName~TornWrite" : ""),
         ("TEST_FAULTS", "all"), ("TEST_VERBS", verbs));
 }
+
+// nengine chaos with many seeds, each of which must end with the bits of its undisturbed run.
+static int Chaos(string seeds) => Sweep("FullyQualifiedName~ChaosTests", ("TEST_CHAOS", seeds));
 
 // Tests that do all of a sweep when variables (without their prefix NENGINE_) say so. They append lines of "KIND, COUNT, sentence" to a file, which are printed as they come and
 // added up in the last line.
@@ -282,7 +287,7 @@ static int Summarize(DirectoryInfo results, int code)
 
 static int Usage()
 {
-    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
+    Console.Error.WriteLine("usage: dotnet run tools/build.cs -- build|test|check|kernels|kills [N] [VERBS]|faults [VERBS]|chaos [SEEDS]|sweeps [N]|fuzz [COUNT] [FORMAT]|differential [COUNT]|determinism [SEEDS|update]|properties [TIMES]|capi [native]|gpu-pack");
     return 2;
 }
 

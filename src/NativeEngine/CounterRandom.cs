@@ -28,6 +28,8 @@ public enum RandomPurpose : uint
     Resampling = 10,
     /// <summary>Random mixtures.</summary>
     Candidates = 11,
+    /// <summary>What befalls a run that is to be disturbed, and when.</summary>
+    Chaos = 12,
 }
 
 /// <summary>

@@ -123,6 +123,10 @@ public static class Checkpoint
         trainer.UseSources(Reclustering.Names((int)ids.Max() + 1), Array.ConvertAll(ids, id => (int)id));
     }
 
+    /// <summary>The steps done that the name of a checkpoint's folder tells; -1 for another name.</summary>
+    public static long StepsOf(string folder) => Path.GetFileName(folder) is var name && name.StartsWith(Prefix, StringComparison.Ordinal)
+        && long.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out long step) ? step : -1;
+
     /// <summary>The steps of a run's checkpoints.</summary>
     internal static IEnumerable<long> Steps(string output) => NewestFirst(output).Select(c => c.Step);
 
@@ -132,7 +136,7 @@ public static class Checkpoint
     private static IEnumerable<(string Folder, long Step)> NewestFirst(string output) =>
         !Directory.Exists(output) ? []
         : Directory.GetDirectories(output, Prefix + "*")
-            .Select(folder => (folder, long.TryParse(Path.GetFileName(folder)[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out long step) ? step : -1))
+            .Select(folder => (folder, StepsOf(folder)))
             .Where(c => c.Item2 >= 0)
             .OrderByDescending(c => c.Item2);
 

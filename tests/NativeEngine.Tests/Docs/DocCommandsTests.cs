@@ -12,6 +12,7 @@ public sealed class DocCommandsTests(DocFolder folder, ITestOutputHelper output)
     private static readonly (string Begins, Trial Trial, string Reason)[] _examples =
     [
         ("nengine quickstart", Trial.DryRun, "the whole tour takes a minute"),
+        ("nengine chaos", Trial.DryRun, "sixteen processes take half a minute"),
         ("nengine train", Trial.DryRun, "200 steps take ten seconds"),
         ("nengine data synth", Trial.DryRun, "12,000 examples"),
         ("nengine profile", Trial.DryRun, "it measures"),

@@ -6,7 +6,7 @@ namespace NativeEngine.Tests.Reliability;
 
 /// <summary>
 /// How much of a sweep is done: little in a run of all tests; everything, as many processes at a time as there are processors and with a report that the chores
-/// "kills" and "faults" print, when NENGINE_TEST_KILLS or NENGINE_TEST_FAULTS says so.
+/// "kills", "faults" and "chaos" print, when NENGINE_TEST_KILLS, NENGINE_TEST_FAULTS or NENGINE_TEST_CHAOS says so.
 /// </summary>
 internal static class Sweep
 {
@@ -15,6 +15,9 @@ internal static class Sweep
 
     /// <summary>Kills of a test that is not about one verb of many: a twentieth of what was asked for, or what a run of all tests does.</summary>
     public static int KillsOfAWorkflow(int few) => Kills is { } asked ? Math.Max(few, asked / 20) : few;
+
+    /// <summary>Seeds of chaos that were asked for, or null.</summary>
+    public static int? Chaos => int.TryParse(Environment.GetEnvironmentVariable("NENGINE_TEST_CHAOS"), out int asked) ? Math.Max(1, asked) : null;
 
     /// <summary>Whether every change on disk fails in turn.</summary>
     public static bool AllFaults => Environment.GetEnvironmentVariable("NENGINE_TEST_FAULTS") == "all";
@@ -56,7 +59,7 @@ internal static class Sweep
                 }
             }
         }
-        int workers = Kills is null && !AllFaults ? 1 : Environment.ProcessorCount;
+        int workers = Kills is null && Chaos is null && !AllFaults ? 1 : Environment.ProcessorCount;
         Task.WaitAll([.. Enumerable.Range(0, workers).Select(worker => Task.Factory.StartNew(() => Worker(worker), TaskCreationOptions.LongRunning))]);
         Assert.True(failures.IsEmpty, $"{failures.Count} failures:\n{string.Join("\n\n", failures)}");
     }
