@@ -256,7 +256,7 @@ public sealed class WritingRuns : IDisposable
         }
         if (extension is ".json")
         {
-            return Stable(JsonNode.Parse(bytes), folder)!;
+            return Whole(Encoding.UTF8.GetString(bytes)) ? Stable(JsonNode.Parse(bytes), folder)! : $"cut short, {bytes.Length} bytes";
         }
         if (extension is ".jsonl")
         {
