@@ -27,6 +27,7 @@ internal static unsafe class DataExports
     {
         string name = Arguments.NeedText(path, "path");
         var o = Arguments.Read(options, "the data options");
+        var lines = Lines(o);
         Build(model, o, control, data, cancellation =>
         {
             if (name == BuiltIn)
@@ -34,8 +35,7 @@ internal static unsafe class DataExports
                 bool training = o.Purpose == 0;
                 return MixtureSynthesizer.Generate(training ? BuiltInTraining : BuiltInEvaluation, BuiltInSeed, training ? SynthesisSplit.Train : SynthesisSplit.Valid, cancellation);
             }
-            var reader = new JsonlReader(name, new JsonlOptions { OnBadLine = o.SkipBadLines != 0 ? BadLinePolicy.Skip : BadLinePolicy.Fail });
-            return Read(reader, cancellation);
+            return Read(new JsonlReader(name, lines), cancellation);
         });
     });
 
@@ -113,6 +113,25 @@ internal static unsafe class DataExports
 
     [UnmanagedCallersOnly(EntryPoint = "ne_data_free")]
     public static int Free(nint data) => Guard.Call(() => Handles.Free<DataResource>(data));
+
+    private static JsonlOptions Lines(DataOptionsStruct o)
+    {
+        var usual = new JsonlOptions();
+        return usual with
+        {
+            TextField = Field(o.TextField, "text_field") ?? usual.TextField,
+            PromptField = Field(o.PromptField, "prompt_field") ?? usual.PromptField,
+            CompletionField = Field(o.CompletionField, "completion_field") ?? usual.CompletionField,
+            SourceField = Field(o.SourceField, "source_field") ?? usual.SourceField,
+            OnBadLine = o.SkipBadLines != 0 ? BadLinePolicy.Skip : BadLinePolicy.Fail,
+        };
+    }
+
+    private static string? Field(byte* name, string member)
+    {
+        string? field = Arguments.Text(name, member);
+        return field is not "" ? field : throw new CallException(Status.Argument, $"{member} is an empty name", "NULL takes the usual one");
+    }
 
     private static IEnumerable<Example> Read(JsonlReader reader, CancellationToken cancellation)
     {

@@ -26,6 +26,9 @@ typedef struct worker {
 /* Handles as numbers, read and written by all threads without a lock. */
 static uintptr_t table[KINDS][SLOTS];
 
+/* A data file of three lines, whose fields are called body and topic. */
+static char lines[] = "/tmp/ne-abuse-XXXXXX";
+
 static uint32_t draw(worker *w, uint32_t below)
 {
     w->random ^= w->random << 13;
@@ -256,10 +259,19 @@ static void open_one(worker *w)
             keep(w, 4, model);
         }
         NE_INIT(&d);
+        d.size = odd_size(w, d.size);
+        d.text_field = odd_text(w, "body");
+        d.prompt_field = odd_text(w, NULL);
+        d.completion_field = odd_text(w, NULL);
+        d.source_field = odd_text(w, "topic");
+        d.skip_bad_lines = (int32_t)draw(w, 2);
         d.purpose = odd_choice(w, 2);
         d.max_length = odd_number(w, 0);
         if (note(w, ne_data_from_texts(handle(w, 4), chance(w, 2) ? texts : NULL, chance(w, 10) ? NULL : texts, chance(w, 3) ? texts : NULL, chance(w, 10) ? -1 : 1 + (int64_t)draw(w, 4), &d,
                             control(w, &c), chance(w, 20) ? NULL : &data)) == NE_OK) {
+            keep(w, 5, data);
+        }
+        if (note(w, ne_data_open(handle(w, 4), odd_text(w, lines), chance(w, 10) ? NULL : &d, control(w, &c), chance(w, 20) ? NULL : &data)) == NE_OK) {
             keep(w, 5, data);
         }
         NE_INIT(&t);
@@ -424,6 +436,11 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     int threads = argc > 3 ? atoi(argv[3]) : 4, t, s, k;
     worker *workers = calloc((size_t)threads, sizeof *workers);
+    FILE *file = fdopen(mkstemp(lines), "w");
+    if (file == NULL || fputs("{\"body\":\"one\",\"topic\":1}\n{\"body\":\"two\",\"topic\":2}\n{\"body\":3}\n", file) < 0 || fclose(file) != 0) {
+        fprintf(stderr, "no temporary file\n");
+        return 1;
+    }
     for (t = 0; t < threads; t++) {
         workers[t].random = (seed + 1) * 0x9E3779B97F4A7C15u + (uint64_t)t * 0xD1B54A32D192ED03u;
         workers[t].sequences = sequences / threads + (t < sequences % threads);
@@ -454,6 +471,7 @@ int main(int argc, char **argv)
         }
     }
     free(workers);
+    remove(lines);
     printf("%lld sequences, %lld calls on %d threads\n", (long long)sequences, (long long)calls, threads);
     for (s = 0; s < STATUSES; s++) {
         if (total[s] > 0) {

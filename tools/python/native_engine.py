@@ -30,7 +30,7 @@ __all__ = [
     "CoresetBatchSampler", "Dataset", "Device", "EngineError", "Loss", "Model", "Selection", "Selector", "Stream", "StreamReport", "Trainer", "describe", "merge", "merge_arrays", "select",
 ]
 
-ABI = 1 << 16
+ABI = 1 << 16 | 1
 DEFAULT_SEED = 1  # the program's
 
 Progress = Callable[[str, int, int], Optional[bool]]
@@ -120,7 +120,10 @@ class _ModelInfo(_Struct):
 
 
 class _DataOptions(_Struct):
-    _fields_ = [("size", c_uint64), ("max_length", c_int64), ("purpose", c_int32), ("loss_on_all", c_int32), ("skip_bad_lines", c_int32), ("reserved", c_int32)]
+    _fields_ = [
+        ("size", c_uint64), ("max_length", c_int64), ("purpose", c_int32), ("loss_on_all", c_int32), ("skip_bad_lines", c_int32), ("reserved", c_int32),
+        ("text_field", c_char_p), ("prompt_field", c_char_p), ("completion_field", c_char_p), ("source_field", c_char_p),
+    ]
 
 
 class _DataInfo(_Struct):
@@ -193,6 +196,11 @@ def _load() -> ctypes.CDLL:
         getattr(library, name).restype = c_char_p
     library.ne_live_handles.restype = c_int64
     library.ne_check_abi.argtypes = [c_uint32]
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """Says what every function takes; one that is missing is an AttributeError."""
     p, i64, i32, u64, text = c_void_p, c_int64, c_int32, c_uint64, c_char_p
     signatures: Dict[str, List[Any]] = {
         "ne_describe": [p, u64, POINTER(u64)], "ne_set_log": [_LOG, p, i32],
@@ -219,7 +227,6 @@ def _load() -> ctypes.CDLL:
         signatures[f"ne_{kind}_free"] = [p]
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
-    return library
 
 
 _library = _load()
@@ -231,7 +238,8 @@ def _check(status: int) -> None:
         raise EngineError(status, name, message, hint)
 
 
-_check(_library.ne_check_abi(ABI))
+_check(_library.ne_check_abi(ABI))  # before an older library's missing functions are looked for
+_declare(_library)
 
 
 def _text(call: Callable[..., int], *arguments: Any) -> str:
@@ -692,9 +700,17 @@ class Model(_Object):
         _check(_library.ne_model_describe(self._handle, byref(info)))
         self.parameters, self.vocabulary, self.hidden, self.layers, self.heads, self.context = info.parameters, info.vocabulary, info.hidden, info.layers, info.heads, info.context
 
-    def dataset(self, data: Union[str, Iterable[Any]], *, evaluation: bool = False, max_length: int = 0, loss_on_all: bool = False, skip_bad_lines: bool = False) -> Dataset:
-        """Examples of a JSONL file, of ``builtin``, or of texts: (prompt or None, completion, source) each, or plain strings."""
-        options = _DataOptions(max_length=max_length, purpose=int(evaluation), loss_on_all=int(loss_on_all), skip_bad_lines=int(skip_bad_lines))
+    def dataset(
+        self, data: Union[str, Iterable[Any]], *, evaluation: bool = False, max_length: int = 0, loss_on_all: bool = False, skip_bad_lines: bool = False, text_field: Optional[str] = None,
+        prompt_field: Optional[str] = None, completion_field: Optional[str] = None, source_field: Optional[str] = None,
+    ) -> Dataset:
+        """Examples of a JSONL file, of ``builtin``, or of texts: (prompt or None, completion, source) each, or plain strings.
+
+        The names of a file's fields are text, or prompt and completion, and source, where no other ones are given.
+        """
+        options = _DataOptions(
+            max_length=max_length, purpose=int(evaluation), loss_on_all=int(loss_on_all), skip_bad_lines=int(skip_bad_lines), text_field=_utf8(text_field), prompt_field=_utf8(prompt_field),
+            completion_field=_utf8(completion_field), source_field=_utf8(source_field))
         handle = c_void_p()
         if isinstance(data, (str, os.PathLike)):
             _check(_library.ne_data_open(self._handle, _utf8(data), byref(options), None, byref(handle)))

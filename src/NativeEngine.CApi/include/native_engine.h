@@ -43,7 +43,7 @@ extern "C" {
 
 /* The interface: the major number changes when a compiled program could break, the minor one when something is added. */
 #define NE_ABI_MAJOR 1
-#define NE_ABI_MINOR 0
+#define NE_ABI_MINOR 1
 #define NE_ABI_VERSION ((NE_ABI_MAJOR << 16) | NE_ABI_MINOR)
 
 /* Sets a struct to its defaults. */
@@ -294,6 +294,10 @@ typedef struct ne_data_options {
     int32_t loss_on_all;    /* 1: training's loss covers prompts too */
     int32_t skip_bad_lines; /* 1: leave out and log, 0: the first one is an error */
     int32_t reserved;
+    /* Since 1.1. Names of a JSONL file's fields; NULL: those of nengine train. The built-in mixture and texts in memory have none */
+    const char *text_field; /* a plain text; NULL: "text" */
+    const char *prompt_field, *completion_field; /* NULL: "prompt" and "completion". A line that has both is taken by them, whatever its text_field */
+    const char *source_field; /* a string or a number; NULL: "source". A file none of whose lines has it is one source, "default" */
 } ne_data_options;
 
 typedef struct ne_data_s *ne_data;
