@@ -26,7 +26,7 @@ internal sealed class DataInput(BadLinePolicy badLines = BadLinePolicy.Fail)
     public string SourceField(VerbContext context) => context.Need(_source);
 
     /// <summary>A reader for a path, or for standard input with <c>-</c>. A missing file is an error now.</summary>
-    public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? choicesField = null, string answerField = "answer", bool whole = false)
+    public JsonlReader Open(VerbContext context, string path, bool keepLines = false, string? idField = null, string? choicesField = null, string answerField = "answer", bool whole = false)
     {
         var options = new JsonlOptions
         {
@@ -37,6 +37,7 @@ internal sealed class DataInput(BadLinePolicy badLines = BadLinePolicy.Fail)
             OnBadLine = context.Need(_badLine) == "skip" ? BadLinePolicy.Skip : BadLinePolicy.Fail,
             KeepLines = keepLines,
             Limit = whole ? null : Limit(context),
+            IdField = idField,
             ChoicesField = choicesField,
             AnswerField = answerField,
         };

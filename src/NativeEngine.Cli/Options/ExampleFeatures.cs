@@ -11,10 +11,11 @@ internal sealed class ExampleFeaturesOptions
 {
     private readonly Option<string> _model = Opt.Text("--model", "DIR|preset:NAME", "What looks at the examples of DATA.jsonl: a model folder, or fresh weights of a preset.", "preset:0.2m");
     private readonly Option<string> _kind = Opt.Choice("--kind", "Features of DATA.jsonl: last hidden state, exact gradient, its zeroth-order estimate.", "hidden", "grad", "zo");
+    private readonly Option<string?> _id = Opt.MaybeText("--id-field", "NAME", "The JSON field with an example's own name: the result then tells the names of the picks.");
     private readonly DataInput _fields = new();
 
     /// <summary>For <see cref="Verb.Add(string, Option[])"/>.</summary>
-    public Option[] Options => [_model, _kind, .. _fields.Options];
+    public Option[] Options => [_model, _kind, .. _fields.Options, _id];
 
     /// <summary>Refuses what only belongs to a data file.</summary>
     public void RequireUnused(VerbContext context)
@@ -29,8 +30,9 @@ internal sealed class ExampleFeaturesOptions
     public ExampleFeatures Compute(VerbContext context, string path)
     {
         string name = context.Need(_model), kind = context.Need(_kind);
-        var reader = _fields.Open(context, path, keepLines: true);
+        var reader = _fields.Open(context, path, keepLines: true, idField: context.Get(_id));
         var examples = reader.Read(context.Cancellation).ToList();
+        RequireDistinct(reader.Name, examples);
         DataInput.WarnOfBadLines(context, reader);
         using var device = context.OpenDevice();
         using var model = TrainableModel.Open(name, ByteTokenizer.Create, null, context.Seed, device, context.Cancellation);
@@ -56,6 +58,18 @@ internal sealed class ExampleFeaturesOptions
             throw;
         }
     }
+
+    private static void RequireDistinct(string name, List<Example> examples)
+    {
+        var seen = new Dictionary<string, long>(StringComparer.Ordinal);
+        foreach (var example in examples)
+        {
+            if (example.Id is { } id && !seen.TryAdd(id, example.Line))
+            {
+                throw new EngineException(ErrorKind.BadInput, $"{name}:{example.Line}: it has the name \"{id}\" of line {seen[id]}", "name a field with --id-field whose values differ, or leave it out");
+            }
+        }
+    }
 }
 
 /// <summary>Features of a data file in a temporary folder, which goes when this is disposed.</summary>
@@ -79,7 +93,7 @@ internal sealed class ExampleFeatures(string folder, IReadOnlyList<Example> exam
     public SelectionDocument InFile(SelectionDocument document)
     {
         var whole = document.InPool(examples.Count, positions, "fewer than two tokens");
-        return whole with { Data = data, Lines = [.. whole.Indices.Select(i => examples[i].Line)] };
+        return whole with { Data = data, Lines = [.. whole.Indices.Select(i => examples[i].Line)], Ids = examples is [{ Id: not null }, ..] ? [.. whole.Indices.Select(i => examples[i].Id!)] : null };
     }
 
     /// <summary>Writes what was selected: the lines as they stand, in their order, for a name that ends in .jsonl or .jsonl.gz; else the selection.</summary>

@@ -10,7 +10,7 @@ namespace NativeEngine.Cli.Verbs;
 internal sealed class ReportVerb : Verb
 {
     private readonly Argument<string> _run = new("RUN") { Description = "A training run's folder, finished or not, or what select --output wrote." };
-    private readonly Option<string?> _features = Opt.MaybeText("--features", "F.npy|F.safetensors", "The features a selection was made from: distances and a map then.");
+    private readonly Option<string?> _features = Opt.MaybeText("--features", "F.npy|F.npz|F.safetensors", "The features a selection was made from: distances and a map then.");
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "The history a selection started from; default: the file it names.");
 
     public ReportVerb()

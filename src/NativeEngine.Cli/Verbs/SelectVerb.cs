@@ -12,8 +12,8 @@ internal sealed class SelectVerb : Verb
 {
     private readonly Argument<string?> _data = new("DATA.jsonl") { Description = "Examples to choose from, in place of --features; - is standard input.", Arity = ArgumentArity.ZeroOrOne };
     private readonly ExampleFeaturesOptions _examples = new();
-    private readonly Option<string?> _features = Opt.MaybeText("--features", "F.npy|F.safetensors[#tensor]", "One row per example; {rank} in the name where several ranks have a file each.");
-    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S.npy|S.txt|S.jsonl[#field]", "The source of every row; without it all are one source.");
+    private readonly Option<string?> _features = Opt.MaybeText("--features", "F.npy|F.npz[#array]|F.safetensors[#tensor]", "One row per example; {rank} in the name where several ranks have a file each.");
+    private readonly Option<string?> _sources = Opt.MaybeText("--sources", "S.npy|S.npz[#array]|S.txt|S.jsonl[#field]", "The source of every row; without it all are one source.");
     private readonly Option<string> _budget = Opt.RequiredText("--budget", "B|P%", "Examples to select, kept ones included: 64 or 50%.", "-k");
     private readonly CoresetOptions _coreset = new(keepDefault: "none", topDefault: 0);
     private readonly Option<bool> _adam = Opt.Flag("--adam", "Normalise features like Adam's updates.");

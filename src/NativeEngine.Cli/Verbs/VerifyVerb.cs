@@ -7,7 +7,7 @@ namespace NativeEngine.Cli.Verbs;
 internal sealed class VerifyVerb : Verb
 {
     private readonly Argument<string> _selection = new("SELECTION.json") { Description = "What select --output wrote." };
-    private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.safetensors", "The features it was made from.");
+    private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.npz|F.safetensors", "The features it was made from.");
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "The history it started from; default: the file it names.");
 
     public VerifyVerb()

@@ -9,7 +9,7 @@ internal sealed class WhyVerb : Verb
 {
     private readonly Argument<string> _selection = new("SELECTION.json") { Description = "What select --output wrote." };
     private readonly Argument<int> _index = new("INDEX") { Description = "The example's row, from 0." };
-    private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.safetensors", "The features it was made from.");
+    private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.npz|F.safetensors", "The features it was made from.");
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "The history it started from; default: the file it names.");
 
     public WhyVerb()

@@ -31,6 +31,9 @@ public sealed class Example
     /// <summary>The 1-based line of the file the example was read from; 0 when it was made in memory.</summary>
     public long Line { get; init; }
 
+    /// <summary>The example's own name, where the reader was told its field (<see cref="JsonlOptions.IdField"/>); else null.</summary>
+    public string? Id { get; init; }
+
     /// <summary>The line as it stood in the file, where the reader was asked to keep it (<see cref="JsonlOptions.KeepLines"/>).</summary>
     public ReadOnlyMemory<byte> RawLine { get; init; }
 
@@ -57,11 +60,14 @@ public sealed class Example
     public static Example FromChoices(string source, string prompt, IReadOnlyList<string> choices, int answer, long line = 0) =>
         new(source, prompt, choices[answer], null) { Choices = choices, Answer = answer, Line = line };
 
-    internal Example WithRawLine(ReadOnlyMemory<byte> line) =>
-        new(Source, Prompt, Completion, PlainText) { Line = Line, RawLine = line, Choices = Choices, Answer = Answer };
+    internal Example WithRawLine(ReadOnlyMemory<byte> line) => Copy(Source, line, Id);
 
-    internal Example WithSource(string source) =>
-        new(source, Prompt, Completion, PlainText) { Line = Line, RawLine = RawLine, Choices = Choices, Answer = Answer };
+    internal Example WithSource(string source) => Copy(source, RawLine, Id);
+
+    internal Example WithId(string id) => Copy(Source, RawLine, id);
+
+    private Example Copy(string source, ReadOnlyMemory<byte> line, string? id) =>
+        new(source, Prompt, Completion, PlainText) { Line = Line, RawLine = line, Choices = Choices, Answer = Answer, Id = id };
 }
 
 /// <summary>

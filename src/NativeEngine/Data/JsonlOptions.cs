@@ -30,6 +30,9 @@ public sealed record JsonlOptions
     /// <summary>The field with the name of the source.</summary>
     public string SourceField { get; init; } = "source";
 
+    /// <summary>The field with a name of the example's own, which then every line must have; null where it is not read.</summary>
+    public string? IdField { get; init; }
+
     /// <summary>What a bad line leads to.</summary>
     public BadLinePolicy OnBadLine { get; init; } = BadLinePolicy.Fail;
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Unicode;
@@ -14,7 +15,7 @@ namespace NativeEngine.Data;
 /// be a string or a number (its JSON text is its name). The first <see cref="SourceWindow"/> usable lines decide whether the file
 /// has sources: if none of them has the source field all examples belong to <see cref="DefaultSource"/> and a later line with the
 /// field is bad; if any has it, every line without it is bad.</para>
-/// <para>A missing file, a device, a <c>.zst</c> file, a damaged gzip stream and a file without a usable example are errors
+/// <para>A missing file, a device, a file whose name says that it is no JSONL (Parquet, CSV, …), a damaged gzip stream and a file without a usable example are errors
 /// (<see cref="ErrorKind.BadInput"/>) under either policy. Memory: one line, plus at most the window's examples.</para>
 /// </summary>
 public sealed class JsonlReader
@@ -27,6 +28,17 @@ public sealed class JsonlReader
 
     /// <summary>The source of all examples of a file without the source field.</summary>
     public const string DefaultSource = "default";
+
+    // What makes JSONL of other files; {0} is the file, {1} the same without its ending.
+    private static readonly (string Ending, string Command)[] _conversions =
+    [
+        (".zst", "zstd -dc {0} | nengine … -"),
+        (".parquet", "python3 -c \"import pandas; pandas.read_parquet('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
+        (".arrow", "python3 -c \"import datasets; datasets.Dataset.from_file('{0}').to_json('{1}.jsonl')\""),
+        (".feather", "python3 -c \"import pandas; pandas.read_feather('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
+        (".csv", "python3 -c \"import pandas; pandas.read_csv('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
+        (".tsv", "python3 -c \"import pandas; pandas.read_csv('{0}', sep='\\t').to_json('{1}.jsonl', orient='records', lines=True)\""),
+    ];
 
     private static readonly JsonDocumentOptions _strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
@@ -210,43 +222,17 @@ public sealed class JsonlReader
             {
                 return Bad(number, $"expected a JSON object, got {Describe(root)}");
             }
-            string? source = SourceName(root, number, out bool badSource);
-            if (badSource)
+            string? source = NameIn(root, _options.SourceField, number, out bool bad);
+            if (bad)
             {
                 return null;
             }
-            if (_options.ChoicesField is not null)
+            if (_options.IdField is { } field)
             {
-                return ChoiceLine.Read(root, _options, source ?? "", number, out var question) is { } problem ? Bad(number, problem) : question;
+                string? id = NameIn(root, field, number, out bad);
+                return bad ? null : id is null ? Bad(number, $"it lacks the field \"{field}\", which --id-field names") : Read(root, source, number)?.WithId(id);
             }
-            bool hasPrompt = root.TryGetProperty(_options.PromptField, out var prompt) && prompt.ValueKind != JsonValueKind.Null;
-            bool hasCompletion = root.TryGetProperty(_options.CompletionField, out var completion)
-                && completion.ValueKind != JsonValueKind.Null;
-            if (hasPrompt && hasCompletion)
-            {
-                return prompt.ValueKind == JsonValueKind.String && completion.ValueKind == JsonValueKind.String
-                    ? Example.FromPrompt(source ?? "", prompt.GetString()!, completion.GetString()!, number)
-                    : Bad(number, $"\"{_options.PromptField}\" and \"{_options.CompletionField}\" must be strings, "
-                        + $"got {Describe(prompt)} and {Describe(completion)}");
-            }
-            if (root.TryGetProperty(_options.TextField, out var text) && text.ValueKind != JsonValueKind.Null)
-            {
-                if (text.ValueKind != JsonValueKind.String)
-                {
-                    return Bad(number, $"\"{_options.TextField}\" must be a string, got {Describe(text)}");
-                }
-                string content = text.GetString()!;
-                return content.Length > 0 ? Example.FromText(source ?? "", content, number)
-                    : Bad(number, $"\"{_options.TextField}\" is empty");
-            }
-            if (IsSilent)
-            {
-                return Bad(number, "");
-            }
-            return Bad(number, hasPrompt || hasCompletion
-                ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
-                    + $"\"{(hasPrompt ? _options.CompletionField : _options.PromptField)}\""
-                : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"" + Fields(root), FieldHint(root));
+            return Read(root, source, number);
         }
         catch (JsonException e)
         {
@@ -258,10 +244,47 @@ public sealed class JsonlReader
         }
     }
 
-    private string? SourceName(JsonElement root, long number, out bool bad)
+    private Example? Read(JsonElement root, string? source, long number)
+    {
+        if (_options.ChoicesField is not null)
+        {
+            return ChoiceLine.Read(root, _options, source ?? "", number, out var question) is { } problem ? Bad(number, problem) : question;
+        }
+        bool hasPrompt = root.TryGetProperty(_options.PromptField, out var prompt) && prompt.ValueKind != JsonValueKind.Null;
+        bool hasCompletion = root.TryGetProperty(_options.CompletionField, out var completion)
+            && completion.ValueKind != JsonValueKind.Null;
+        if (hasPrompt && hasCompletion)
+        {
+            return prompt.ValueKind == JsonValueKind.String && completion.ValueKind == JsonValueKind.String
+                ? Example.FromPrompt(source ?? "", prompt.GetString()!, completion.GetString()!, number)
+                : Bad(number, $"\"{_options.PromptField}\" and \"{_options.CompletionField}\" must be strings, "
+                    + $"got {Describe(prompt)} and {Describe(completion)}");
+        }
+        if (root.TryGetProperty(_options.TextField, out var text) && text.ValueKind != JsonValueKind.Null)
+        {
+            if (text.ValueKind != JsonValueKind.String)
+            {
+                return Bad(number, $"\"{_options.TextField}\" must be a string, got {Describe(text)}");
+            }
+            string content = text.GetString()!;
+            return content.Length > 0 ? Example.FromText(source ?? "", content, number)
+                : Bad(number, $"\"{_options.TextField}\" is empty");
+        }
+        if (IsSilent)
+        {
+            return Bad(number, "");
+        }
+        return Bad(number, hasPrompt || hasCompletion
+            ? $"it has \"{(hasPrompt ? _options.PromptField : _options.CompletionField)}\" without "
+                + $"\"{(hasPrompt ? _options.CompletionField : _options.PromptField)}\""
+            : $"it has neither \"{_options.PromptField}\" with \"{_options.CompletionField}\" nor \"{_options.TextField}\"" + Fields(root), FieldHint(root));
+    }
+
+    // A string, or a number by its JSON text.
+    private string? NameIn(JsonElement root, string field, long number, out bool bad)
     {
         bad = false;
-        if (!root.TryGetProperty(_options.SourceField, out var value) || value.ValueKind == JsonValueKind.Null)
+        if (!root.TryGetProperty(field, out var value) || value.ValueKind == JsonValueKind.Null)
         {
             return null;
         }
@@ -275,8 +298,8 @@ public sealed class JsonlReader
         {
             bad = true;
             Bad(number, name is null
-                ? $"\"{_options.SourceField}\" must be a string or a number, got {Describe(value)}"
-                : $"\"{_options.SourceField}\" is empty");
+                ? $"\"{field}\" must be a string or a number, got {Describe(value)}"
+                : $"\"{field}\" is empty");
         }
         return name;
     }
@@ -313,10 +336,10 @@ public sealed class JsonlReader
 
     private static Stream OpenFile(string path)
     {
-        if (path.EndsWith(".zst", StringComparison.OrdinalIgnoreCase))
+        if (_conversions.FirstOrDefault(c => path.EndsWith(c.Ending, StringComparison.OrdinalIgnoreCase)) is { Ending: not null } other)
         {
-            throw new EngineException(ErrorKind.BadInput, $"reading {path}: zstd files are not read",
-                $"decompress it on the way in: zstd -dc {path} | nengine … -");
+            throw new EngineException(ErrorKind.BadInput, $"reading {path}: {other.Ending[1..]} files are not read as data, only JSONL is",
+                string.Format(CultureInfo.InvariantCulture, other.Command, path, path[..^other.Ending.Length]));
         }
         try
         {

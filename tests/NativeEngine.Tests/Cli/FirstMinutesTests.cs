@@ -1,6 +1,7 @@
 using System.Text.Json;
 using NativeEngine.Data;
 using NativeEngine.Formats;
+using NativeEngine.Selection;
 using NativeEngine.Tests.Support;
 
 namespace NativeEngine.Tests.Cli;
@@ -90,6 +91,21 @@ public sealed class FirstMinutesTests : IDisposable
         Assert.Contains("Examples are counted from 0 in the order of dirty.jsonl", File.ReadAllText(_folder.File("r.html")), StringComparison.Ordinal);
         Run("select", "mine.jsonl", "--limit", "30", "-k", "3", "--report", "whole.html").Expect(0);
         Assert.Contains("Example i is line i + 1 of mine.jsonl", File.ReadAllText(_folder.File("whole.html")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Select_IdField_TellsTheNamesOfThePicks()
+    {
+        _folder.Write("named.jsonl", string.Concat(Enumerable.Range(0, 12).Select(i => $"{{\"text\":\"{new string((char)('a' + i), 3)} {i * i}\",\"uid\":{(i == 5 ? "5" : $"\"n{i}\"")}}}\n")));
+        var document = Run("select", "named.jsonl", "--id-field", "uid", "-k", "12", "-o", "picks.json", "--json").Expect(0).Json();
+        Assert.Equal(document.GetProperty("indices").EnumerateArray().Select(i => i.GetInt32() == 5 ? "5" : $"n{i.GetInt32()}"), document.GetProperty("ids").EnumerateArray().Select(i => i.GetString()));
+        Assert.Equal(12, SelectionDocument.Load(_folder.File("picks.json")).Ids!.Count);
+        Assert.False(Run("select", "named.jsonl", "-k", "3", "--json").Expect(0).Json().TryGetProperty("ids", out _));
+        Run("select", "named.jsonl", "-k", "3", "-o", "picks.npz").Expect(0);
+        using var indices = NpzFile.Open(_folder.File("picks.npz"), "indices");
+        using var weights = NpzFile.Open(_folder.File("picks.npz"), "weights");
+        Assert.Equal(12, weights.ToInt64().Sum());
+        Assert.Equal(3, indices.ToInt64().Distinct().Count());
     }
 
     [Fact]

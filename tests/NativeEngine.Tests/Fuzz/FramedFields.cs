@@ -152,6 +152,48 @@ internal sealed class GzipFields(IFields inner) : IFields
     }
 }
 
+/// <summary>A damaged array in a sound archive, or a sound one in an archive whose directory says something else.</summary>
+internal sealed class ZipFields(IFields inner) : IFields
+{
+    private static readonly string[] _names = ["a", "b", "", "a/b", "../a", "ä"];
+
+    public byte[] Mutate(int seed, FuzzRandom random)
+    {
+        (string, byte[])[] members = [.. Enumerable.Range(0, 1 + random.Below(3)).Select(i => (i == 0 ? "a" : random.Of(_names), inner.Mutate(seed, random)))];
+        byte[] file = Pack(random.Once(2), members);
+        switch (random.Below(6))
+        {
+            case 0:
+                return file[..random.Below(file.Length + 1)];
+            case 1:
+            case 2:
+                // The directory and its end: sizes, checksums, methods, offsets, counts.
+                for (int damages = 1 + random.Below(3); damages > 0; damages--)
+                {
+                    int directory = file.AsSpan().LastIndexOf("PK\u0001\u0002"u8), at = Math.Max(0, directory) + random.Below(file.Length - Math.Max(0, directory));
+                    file[at] = random.Once(2) ? (byte)random.Below(256) : random.Of(new byte[] { 0, 1, 0x7F, 0xFF });
+                }
+                return file;
+            default:
+                return file;
+        }
+    }
+
+    public static byte[] Pack(bool packed, params (string Name, byte[] Bytes)[] members)
+    {
+        using var target = new MemoryStream();
+        using (var archive = new ZipArchive(target, ZipArchiveMode.Create, leaveOpen: true))
+        {
+            foreach (var (name, bytes) in members)
+            {
+                using var stream = archive.CreateEntry(name + ".npy", packed ? CompressionLevel.Fastest : CompressionLevel.NoCompression).Open();
+                stream.Write(bytes);
+            }
+        }
+        return target.ToArray();
+    }
+}
+
 /// <summary>A file of cached losses: records whose counts and sums are at the edges, some with a checksum that fits.</summary>
 internal sealed class LossFields : IFields
 {

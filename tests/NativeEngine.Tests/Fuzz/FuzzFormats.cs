@@ -13,7 +13,7 @@ internal static partial class FuzzFormats
 {
     private static readonly Lazy<IReadOnlyList<FuzzFormat>> _all = new(() =>
     [
-        Safetensors(), SafetensorsIndex(), Npy(), Losses(), Onnx(),
+        Safetensors(), SafetensorsIndex(), Npy(), Npz(), Losses(), Onnx(),
         Jsonl(), JsonlChoices(), JsonlOrder(), JsonlGzip(), SourcesJsonl(), SourcesText(), SourcesArray(),
         Tokenizer(), TokenizerConfig(), Vocabulary(),
         Config(), AdapterConfiguration(), ModelWeights(), Adapter(), SelectorHistory(), FeatureArray(), FeatureTensor(),
@@ -87,6 +87,19 @@ internal static partial class FuzzFormats
                 return bytes;
             },
         };
+    }
+
+    private static FuzzFormat Npz()
+    {
+        var npy = Npy();
+        byte[][] seeds = [ZipFields.Pack(packed: false, ("a", npy.Seeds[0])), ZipFields.Pack(packed: true, ("a", npy.Seeds[1]), ("b", npy.Seeds[2]))];
+        // What ZipArchive makes of every entry of a directory.
+        return new FuzzFormat("npz", seeds, new ZipFields(npy.Fields), () => bytes =>
+        {
+            using var file = NpzFile.Read("mutant", new MemoryStream(bytes), bytes.Length % 2 == 0 ? "a" : null);
+            Assert.Equal(file.ElementCount, file.ToFloat32().Length);
+        })
+        { TotalFactor = 32 };
     }
 
     private static byte[] NpyBytes(string header, int data)

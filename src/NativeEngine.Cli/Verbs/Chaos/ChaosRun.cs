@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using System.Globalization;
 using NativeEngine.Reporting;
 using NativeEngine.Training;
 

@@ -3,7 +3,7 @@ using NativeEngine.Formats;
 
 namespace NativeEngine.Selection;
 
-/// <summary>A feature matrix on disk: a two-dimensional float array in an .npy file, or a tensor of a safetensors file (FILE#tensor).</summary>
+/// <summary>A feature matrix on disk: a two-dimensional float array in an .npy file or an .npz archive (FILE#array), or a tensor of a safetensors file (FILE#tensor).</summary>
 public sealed class FeatureFile : IDisposable
 {
     /// <summary>Elements moved to the device at a time.</summary>
@@ -42,21 +42,22 @@ public sealed class FeatureFile : IDisposable
     public int Columns { get; }
 
     /// <summary>
-    /// Opens FILE.npy, FILE.safetensors (which then holds one tensor) or FILE.safetensors#tensor. Errors: BadInput with what the file holds.
+    /// Opens FILE.npy, FILE.npz[#array] or FILE.safetensors[#tensor]; without a name the file holds one. Errors: BadInput with what the file holds.
     /// </summary>
     public static FeatureFile Open(string name)
     {
-        int hash = name.LastIndexOf(".safetensors#", StringComparison.OrdinalIgnoreCase);
-        string path = hash < 0 ? name : name[..(hash + ".safetensors".Length)];
-        if (path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase))
+        if (NamedPart.Of(name, ".safetensors") is { } tensors)
         {
-            return Of(name, NpyFile.Open(path));
+            return Of(name, SafetensorsFile.Open(tensors.Path), tensors.Part);
         }
-        return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
-            ? Of(name, SafetensorsFile.Open(path), hash < 0 ? null : name[(path.Length + 1)..])
-            : throw FormatErrors.Bad(name, "features are read from .npy and .safetensors files, by the ending of the name",
-                path.EndsWith(".npz", StringComparison.OrdinalIgnoreCase) ? "take the array out of the archive: numpy.save('F.npy', numpy.load('F.npz')[NAME])"
-                    : path.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {path} --budget 10%" : null);
+        if (NamedPart.Of(name, NpzFile.Ending) is { } archive)
+        {
+            return Of(name, NpzFile.Open(archive.Path, archive.Part));
+        }
+        return name.EndsWith(".npy", StringComparison.OrdinalIgnoreCase)
+            ? Of(name, NpyFile.Open(name))
+            : throw FormatErrors.Bad(name, "features are read from .npy, .npz and .safetensors files, by the ending of the name",
+                name.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {name} --budget 10%" : null);
     }
 
     /// <summary>The features of an array, whose file it takes.</summary>

@@ -81,6 +81,9 @@ public sealed record SelectionDocument
     /// <summary>The line of each pick in the data file, from 1, in the order of <see cref="Indices"/>; null for rows of features.</summary>
     public IReadOnlyList<long>? Lines { get; init; }
 
+    /// <summary>The own name of each pick in the data file, in the order of <see cref="Indices"/>; null where none was asked for.</summary>
+    public IReadOnlyList<string>? Ids { get; init; }
+
     /// <summary>Milliseconds spent reading.</summary>
     public double ReadTime { get; init; }
 
@@ -225,6 +228,10 @@ public sealed record SelectionDocument
             }
             json.WriteEndArray();
         }
+        if (Ids is not null)
+        {
+            json.Strings("ids", Ids);
+        }
         WriteChoice(json, Choice);
         if (Screening is { } screening)
         {
@@ -297,6 +304,7 @@ public sealed record SelectionDocument
             Parts = json.Optional("parts") is null ? null : Ints(json, "parts"),
             Data = json.OptionalString("data"),
             Lines = json.Optional("lines") is { } lines ? [.. lines.Items().Select(l => l.AsLong())] : null,
+            Ids = json.Optional("ids") is { } ids ? [.. ids.Items().Select(i => i.AsString())] : null,
             Choice = json.Optional("choice") is { } choice
                 ? new SelectionChoice(
                     Enum.TryParse(choice.RequireString("algorithm"), ignoreCase: true, out SelectionAlgorithm algorithm)

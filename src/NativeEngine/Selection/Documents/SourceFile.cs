@@ -7,7 +7,7 @@ using NativeEngine.Formats;
 namespace NativeEngine.Selection;
 
 /// <summary>
-/// The source of every example, read from S.npy (one-dimensional integers), S.txt (one name a line) or S.jsonl[#field] (a string or an integer
+/// The source of every example, read from S.npy or S.npz[#array] (one-dimensional integers), S.txt (one name a line) or S.jsonl[#field] (a string or an integer
 /// of every object; the field is "source" unless named). Ids are positions in <see cref="SourceOrder"/>.
 /// </summary>
 /// <param name="Names">Name of every id.</param>
@@ -21,15 +21,20 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
     /// <summary>Reads a file. Errors: BadInput with the line.</summary>
     public static SourceFile Read(string name)
     {
-        int hash = name.LastIndexOf(".jsonl#", StringComparison.OrdinalIgnoreCase);
-        string path = hash < 0 ? name : name[..(hash + ".jsonl".Length)];
-        string field = hash < 0 ? "source" : name[(path.Length + 1)..];
-        return path switch
+        if (NamedPart.Of(name, ".jsonl") is { } lines)
         {
-            _ when path.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => ReadNumbers(path),
-            _ when path.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => ReadText(path, OpenRead(path)),
-            _ when path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase) => ReadJsonl(path, OpenRead(path), field),
-            _ => throw FormatErrors.Bad(name, "sources are read from .npy, .txt and .jsonl files, by the ending of the name", "rename the file: one name a line is .txt, one JSON object a line is .jsonl"),
+            return ReadJsonl(lines.Path, OpenRead(lines.Path), lines.Part ?? "source");
+        }
+        if (NamedPart.Of(name, NpzFile.Ending) is { } archive)
+        {
+            using var array = NpzFile.Open(archive.Path, archive.Part);
+            return ReadNumbers(name, array);
+        }
+        return name switch
+        {
+            _ when name.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) => ReadNumbers(name),
+            _ when name.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) => ReadText(name, OpenRead(name)),
+            _ => throw FormatErrors.Bad(name, "sources are read from .npy, .npz, .txt and .jsonl files, by the ending of the name", "rename the file: one name a line is .txt, one JSON object a line is .jsonl"),
         };
     }
 
