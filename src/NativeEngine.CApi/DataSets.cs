@@ -4,11 +4,14 @@ using NativeEngine.Data;
 namespace NativeEngine.CApi;
 
 /// <summary>Tokenised examples. Nothing of it changes, so calls on different devices may read it at once.</summary>
-internal sealed class DataResource(MixtureDataset data) : Resource
+internal sealed class DataResource(MixtureDataset data, IReadOnlyList<string>? ids) : Resource
 {
     public override ResourceKind Kind => ResourceKind.Data;
 
     public MixtureDataset Data { get; } = data;
+
+    /// <summary>The own names of the examples read, those left out included; null where none were asked for.</summary>
+    public IReadOnlyList<string>? Ids { get; } = ids;
 
     protected override void Destroy()
     {
@@ -28,14 +31,15 @@ internal static unsafe class DataExports
         string name = Arguments.NeedText(path, "path");
         var o = Arguments.Read(options, "the data options");
         var lines = Lines(o);
-        Build(model, o, control, data, cancellation =>
+        var ids = lines.IdField is null || name == BuiltIn ? null : new List<string>();
+        Build(model, o, control, data, ids, cancellation =>
         {
             if (name == BuiltIn)
             {
                 bool training = o.Purpose == 0;
                 return MixtureSynthesizer.Generate(training ? BuiltInTraining : BuiltInEvaluation, BuiltInSeed, training ? SynthesisSplit.Train : SynthesisSplit.Valid, cancellation);
             }
-            return Read(new JsonlReader(name, lines), cancellation);
+            return Read(new JsonlReader(name, lines), ids, cancellation);
         });
     });
 
@@ -55,7 +59,7 @@ internal static unsafe class DataExports
             examples[i] = prompts is not null && Arguments.Text(prompts[i], $"prompt {i}") is { } prompt
                 ? Example.FromPrompt(source, prompt, completion) : Example.FromText(source, completion);
         }
-        Build(model, Arguments.Read(options, "the data options"), control, data, _ => examples);
+        Build(model, Arguments.Read(options, "the data options"), control, data, null, _ => examples);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "ne_data_describe")]
@@ -85,6 +89,15 @@ internal static unsafe class DataExports
         using var lease = Handles.Use<DataResource>(data);
         var names = lease.Value.Data.Sources;
         Arguments.WriteText(names[Arguments.Number(source, "the source", 0, names.Count - 1)], buffer, capacity, length);
+    });
+
+    [UnmanagedCallersOnly(EntryPoint = "ne_data_example_id")]
+    public static int ExampleId(nint data, long example, byte* buffer, ulong capacity, ulong* length) => Guard.Call(() =>
+    {
+        using var lease = Handles.Use<DataResource>(data);
+        var set = lease.Value.Data;
+        var ids = lease.Value.Ids ?? throw new CallException(Status.Argument, "the examples were read without names of their own", "name their field when the data are opened: id_field");
+        Arguments.WriteText(ids[set.InputIndex(Arguments.Number(example, "the example", 0, set.Count - 1))], buffer, capacity, length);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "ne_data_rows")]
@@ -123,6 +136,7 @@ internal static unsafe class DataExports
             PromptField = Field(o.PromptField, "prompt_field") ?? usual.PromptField,
             CompletionField = Field(o.CompletionField, "completion_field") ?? usual.CompletionField,
             SourceField = Field(o.SourceField, "source_field") ?? usual.SourceField,
+            IdField = Field(o.IdField, "id_field"),
             OnBadLine = o.SkipBadLines != 0 ? BadLinePolicy.Skip : BadLinePolicy.Fail,
         };
     }
@@ -133,10 +147,13 @@ internal static unsafe class DataExports
         return field is not "" ? field : throw new CallException(Status.Argument, $"{member} is an empty name", "NULL takes the usual one");
     }
 
-    private static IEnumerable<Example> Read(JsonlReader reader, CancellationToken cancellation)
+    private static IEnumerable<Example> Read(JsonlReader reader, List<string>? ids, CancellationToken cancellation)
     {
+        var distinct = new DistinctIds(reader.Name);
         foreach (var example in reader.Read(cancellation))
         {
+            distinct.Add(example);
+            ids?.Add(example.Id!);
             yield return example;
         }
         if (reader.BadLineCount > 0)
@@ -145,7 +162,7 @@ internal static unsafe class DataExports
         }
     }
 
-    private static void Build(nint model, DataOptionsStruct o, ControlStruct* control, nint* data, Func<CancellationToken, IEnumerable<Example>> examples)
+    private static void Build(nint model, DataOptionsStruct o, ControlStruct* control, nint* data, IReadOnlyList<string>? ids, Func<CancellationToken, IEnumerable<Example>> examples)
     {
         using var lease = Handles.Use<ModelResource>(model);
         Arguments.Need(data, "data");
@@ -158,6 +175,6 @@ internal static unsafe class DataExports
         using var turn = lease.Value.Parent.Gate.Enter();
         var set = MixtureDataset.Build(examples(run.Token), lease.Value.Tokenizer, options, run.Token);
         Log.Info(set.Report.ToString());
-        *data = Handles.Add(new DataResource(set));
+        *data = Handles.Add(new DataResource(set, ids));
     }
 }

@@ -10,7 +10,7 @@ internal static partial class Guard
     // What is an option for the program is a member of ne_data_options here.
     private static readonly (string Option, string Member)[] _members =
     [
-        ("--text-field", "text_field"), ("--prompt-field", "prompt_field"), ("--completion-field", "completion_field"), ("--source-field", "source_field"),
+        ("--text-field", "text_field"), ("--prompt-field", "prompt_field"), ("--completion-field", "completion_field"), ("--source-field", "source_field"), ("--id-field", "id_field"),
         ("--on-bad-line skip", "skip_bad_lines = 1"), ("--loss-on all", "loss_on_all = 1"), ("--seq-len", "max_length"),
     ];
 

@@ -106,6 +106,7 @@ internal unsafe struct DataOptionsStruct
     public byte* PromptField;
     public byte* CompletionField;
     public byte* SourceField;
+    public byte* IdField;
 }
 
 internal struct DataInfoStruct

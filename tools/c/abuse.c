@@ -264,6 +264,7 @@ static void open_one(worker *w)
         d.prompt_field = odd_text(w, NULL);
         d.completion_field = odd_text(w, NULL);
         d.source_field = odd_text(w, "topic");
+        d.id_field = chance(w, 2) ? NULL : odd_text(w, chance(w, 2) ? "body" : "topic");
         d.skip_bad_lines = (int32_t)draw(w, 2);
         d.purpose = odd_choice(w, 2);
         d.max_length = odd_number(w, 0);
@@ -394,6 +395,7 @@ static void use_one(worker *w, const float *values)
         note(w, ne_model_describe(handle(w, 4), chance(w, 20) ? NULL : &info));
         note(w, ne_data_describe(handle(w, 5), chance(w, 20) ? NULL : &about));
         note(w, ne_data_source_name(handle(w, 5), odd_number(w, 0), text, sizeof text, NULL));
+        note(w, ne_data_example_id(handle(w, 5), odd_number(w, 0), text, chance(w, 5) ? 2 : sizeof text, NULL));
         note(w, ne_feature_dimension(handle(w, 4), &o, &step));
         if (chance(w, 10)) {
             note(w, ne_evaluate(handle(w, 4), handle(w, 5), control(w, &c), &loss, NULL, 0));

@@ -1,7 +1,7 @@
 /*
  * The names of a data file's fields, right and wrong: fields RENAMED.jsonl USUAL.jsonl
  *
- * The first has prompts q with completions a, texts body and sources topic; the second the usual names, and as its third line one that is no JSON.
+ * The first has prompts q with completions a, texts body, sources topic and names uid; the second the usual names, and as its third line one that is no JSON.
  */
 #include "native_engine.h"
 
@@ -44,7 +44,10 @@ int main(int argc, char **argv)
     ne_device device;
     ne_model model;
     ne_data data;
-    char name[8] = "body";
+    char name[8] = "body", text[16];
+    const char *ids[] = {"s/1", "2", "\xc3\xa9"};
+    uint64_t length;
+    int i;
     if (argc != 3 || ne_device_open("cpu", NULL, &device) != NE_OK || ne_model_open(device, "preset:0.2m", NULL, NULL, &model) != NE_OK) {
         fprintf(stderr, "usage: fields RENAMED.jsonl USUAL.jsonl; %s\n", ne_last_error());
         return 2;
@@ -63,6 +66,32 @@ int main(int argc, char **argv)
     due("all names", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
     strcpy(name, "?");
     has("all names", data, 3, 2, "sums");
+
+    /* Names of examples. */
+    due("no names of examples", ne_data_open(model, argv[1], &options, NULL, &data), NE_ERROR_INPUT, "renamed.jsonl:2: it has neither");
+    options.text_field = "body";
+    due("no names of examples", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
+    due("none to tell", ne_data_example_id(data, 0, text, sizeof text, &length), NE_ERROR_ARGUMENT, "id_field");
+    ne_data_free(data);
+    options.id_field = "topic";
+    due("a name twice", ne_data_open(model, argv[1], &options, NULL, &data), NE_ERROR_INPUT, "renamed.jsonl:3: it has the name \"sums\" of line 1");
+    due("and what to do", ne_data_open(model, argv[1], &options, NULL, &data), NE_ERROR_INPUT, "name a field with id_field whose values differ");
+    options.id_field = "nowhere";
+    due("no such names", ne_data_open(model, argv[1], &options, NULL, &data), NE_ERROR_INPUT, "it lacks the field \"nowhere\", which id_field names");
+    options.id_field = "uid";
+    due("names", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
+    for (i = 0; i < 3; i++) {
+        due("a name", ne_data_example_id(data, i, text, sizeof text, &length), NE_OK, "");
+        if (strcmp(text, ids[i]) != 0 || length != strlen(ids[i])) {
+            fprintf(stderr, "example %d has the name %s\n", i, text);
+            wrong++;
+        }
+    }
+    due("a name's length", ne_data_example_id(data, 0, NULL, 0, &length), NE_OK, "");
+    due("no room", ne_data_example_id(data, 0, text, 3, NULL), NE_ERROR_BUFFER, "3 bytes");
+    due("no example", ne_data_example_id(data, 3, text, sizeof text, NULL), NE_ERROR_ARGUMENT, "the example is 3; it may be 0 to 2");
+    has("names", data, 3, 2, "sums");
+    due("freed", ne_data_example_id(data, 0, text, sizeof text, NULL), NE_ERROR_HANDLE, "");
     due("the built-in mixture has no fields", ne_data_open(model, "builtin", &options, NULL, &data), NE_OK, "");
     due("free", ne_data_free(data), NE_OK, "");
     NE_INIT(&options);
@@ -87,6 +116,11 @@ int main(int argc, char **argv)
     memset(&newer, 0, sizeof newer);
     newer.options.size = sizeof newer;
     newer.options.skip_bad_lines = 1;
+    newer.options.id_field = "text";
+    due("a left out line has no name", ne_data_open(model, argv[2], &newer.options, NULL, &data), NE_OK, "");
+    due("a left out line has no name", ne_data_example_id(data, 0, text, sizeof text, NULL), NE_OK, "");
+    has("a left out line has no name", data, 1, 1, "words");
+    newer.options.id_field = NULL;
     due("a newer program", ne_data_open(model, argv[2], &newer.options, NULL, &data), NE_OK, "");
     has("a newer program", data, 2, 2, "sums");
     newer.future = 1;

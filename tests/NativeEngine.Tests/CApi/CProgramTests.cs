@@ -43,7 +43,7 @@ public sealed class CProgramTests : IDisposable
             ["ne_merge_report"] = 56,
             ["ne_model_options"] = 56,
             ["ne_model_info"] = 56,
-            ["ne_data_options"] = 64,
+            ["ne_data_options"] = 72,
             ["ne_data_info"] = 64,
             ["ne_feature_options"] = 32,
             ["ne_loss"] = 56,
@@ -130,9 +130,9 @@ public sealed class CProgramTests : IDisposable
         string renamed = _folder.Write(
             "renamed.jsonl",
             """
-            {"topic":"sums","q":"What is 2 + 2?","a":"It is 4."}
-            {"topic":"words","body":"hello there"}
-            {"topic":"sums","q":"What is 3 + 3?","a":"It is 6."}
+            {"uid":"s/1","topic":"sums","q":"What is 2 + 2?","a":"It is 4."}
+            {"uid":2,"topic":"words","body":"hello there"}
+            {"uid":"é","topic":"sums","q":"What is 3 + 3?","a":"It is 6."}
 
             """);
         string usual = _folder.Write("usual.jsonl", """{"source":"sums","prompt":"2 + 2","completion":"4"}""" + "\n" + """{"source":"words","text":"hello there"}""" + "\n{\n");
