@@ -39,7 +39,7 @@ internal static unsafe class DataExports
                 bool training = o.Purpose == 0;
                 return MixtureSynthesizer.Generate(training ? BuiltInTraining : BuiltInEvaluation, BuiltInSeed, training ? SynthesisSplit.Train : SynthesisSplit.Valid, cancellation);
             }
-            return Read(new JsonlReader(name, lines), ids, cancellation);
+            return Read(new JsonlReader(name, lines), ids, o.SourceField is null ? null : lines.SourceField, cancellation);
         });
     });
 
@@ -144,17 +144,23 @@ internal static unsafe class DataExports
     private static string? Field(byte* name, string member)
     {
         string? field = Arguments.Text(name, member);
-        return field is not "" ? field : throw new CallException(Status.Argument, $"{member} is an empty name", "NULL takes the usual one");
+        return field is not "" ? field : throw new CallException(Status.Argument, $"{member} is an empty name", "name a field, or leave it out");
     }
 
-    private static IEnumerable<Example> Read(JsonlReader reader, List<string>? ids, CancellationToken cancellation)
+    private static IEnumerable<Example> Read(JsonlReader reader, List<string>? ids, string? sourceField, CancellationToken cancellation)
     {
         var distinct = new DistinctIds(reader.Name);
+        bool sourced = sourceField is null;
         foreach (var example in reader.Read(cancellation))
         {
             distinct.Add(example);
+            sourced |= example.Source != JsonlReader.DefaultSource;
             ids?.Add(example.Id!);
             yield return example;
+        }
+        if (!sourced)
+        {
+            Log.Warning($"{reader.Name}: no line has the field \"{sourceField}\", so all examples are of one source");
         }
         if (reader.BadLineCount > 0)
         {

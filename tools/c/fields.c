@@ -9,6 +9,14 @@
 #include <stdlib.h>
 
 static int wrong;
+static char logged[256];
+
+static void hear(int32_t level, const char *message, void *user)
+{
+    (void)level;
+    (void)user;
+    strncpy(logged, message, sizeof logged - 1);
+}
 
 /* The status that is due, with these words in the sentence or the hint, and nothing of the program's options. */
 static void due(const char *what, ne_status got, ne_status status, const char *words)
@@ -62,10 +70,20 @@ int main(int argc, char **argv)
     options.completion_field = "a";
     due("no sources", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
     has("no sources", data, 3, 1, "default");
+    ne_set_log(hear, NULL, NE_LOG_WARNING);
+    options.source_field = "topik";
+    due("a source's name mistyped", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
+    has("a source's name mistyped", data, 3, 1, "default");
+    if (strstr(logged, "no line has the field \"topik\"") == NULL) {
+        fprintf(stderr, "logged: %s\n", logged);
+        wrong++;
+    }
+    logged[0] = 0;
     options.source_field = "topic";
     due("all names", ne_data_open(model, argv[1], &options, NULL, &data), NE_OK, "");
     strcpy(name, "?");
     has("all names", data, 3, 2, "sums");
+    wrong += logged[0] != 0;
 
     /* Names of examples. */
     due("no names of examples", ne_data_open(model, argv[1], &options, NULL, &data), NE_ERROR_INPUT, "renamed.jsonl:2: it has neither");

@@ -297,7 +297,7 @@ typedef struct ne_data_options {
     /* Since 1.1. Names of a JSONL file's fields; NULL: those of nengine train. The built-in mixture and texts in memory have none */
     const char *text_field; /* a plain text; NULL: "text" */
     const char *prompt_field, *completion_field; /* NULL: "prompt" and "completion". A line that has both is taken by them, whatever its text_field */
-    const char *source_field; /* a string or a number; NULL: "source". A file none of whose lines has it is one source, "default" */
+    const char *source_field; /* a string or a number; NULL: "source". A file none of whose lines has it is one source, "default", and the log warns of a name that was given */
     const char *id_field;   /* an example's own name, a string or a number, in every line another: for ne_data_example_id; NULL: none is read */
 } ne_data_options;
 
