@@ -58,6 +58,7 @@ internal static class VerbList
         ("profile", () => new ProfileVerb()),
         ("report", () => new ReportVerb()),
         ("diff-runs", () => new DiffRunsVerb()),
+        ("diff-selections", () => new DiffSelectionsVerb()),
         ("chaos", () => new ChaosVerb()),
         ("doctor", () => new DoctorVerb()),
         ("data", () => new VerbGroup("data", "Looks at data files, splits and tokenizes them, and makes one.",
