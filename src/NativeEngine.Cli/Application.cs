@@ -28,7 +28,7 @@ internal static class Application
                 return 0;
             }
             var parse = reader.Read(args);
-            talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose));
+            talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose), parse.GetValue(common.Progress));
             result = new ResultWriter(StandardStreams.Output(), parse.GetValue(common.Json));
             int code = 0;
             if (parse.GetValue(common.PrintConfig))
@@ -117,9 +117,10 @@ internal static class Application
         }
     }
 
-    private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose)
+    private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose, string? progress = null)
     {
         bool terminal = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
-        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose, Columns);
+        ProgressForm? form = progress switch { "none" => ProgressForm.None, "line" => ProgressForm.Lines, "jsonl" => ProgressForm.Jsonl, _ => null };
+        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose, form, Columns);
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using NativeEngine.Cli;
 using NativeEngine.Tests.Support;
 
@@ -211,6 +212,36 @@ public sealed class ResultWriterTests
         using var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false), "reading", 10, "lines");
         progress.Report(5, () => "loss 2");
         Assert.Equal("\r\u001b[Kreading: 5/10 lines, loss 2", Encoding.UTF8.GetString(stream.ToArray()));
+    }
+
+    [Fact]
+    public void Progress_Jsonl_OneObjectALineAlsoWithQuiet()
+    {
+        using var stream = new MemoryStream();
+        using (var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false, quiet: true, progress: ProgressForm.Jsonl), "reading", 10, "lines"))
+        {
+            progress.Report(5, () => "loss \u03b12");
+            progress.Report(6);
+        }
+        string[] lines = Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, lines.Length);
+        using var first = JsonDocument.Parse(lines[0]);
+        using var last = JsonDocument.Parse(lines[1]);
+        Assert.Equal(["reading", "5", "10", "lines", "loss \u03b12"], ((string[])["progress", "done", "total", "unit", "note"]).Select(n => first.RootElement.GetProperty(n).ToString()));
+        Assert.Equal(JsonValueKind.Null, first.RootElement.GetProperty("seconds_left").ValueKind);
+        Assert.True(last.RootElement.GetProperty("ended").GetBoolean());
+        Assert.Equal(6, last.RootElement.GetProperty("done").GetInt64());
+    }
+
+    [Theory]
+    [InlineData(ProgressForm.None, "")]
+    [InlineData(ProgressForm.Lines, "")]
+    public void Progress_FormThatIsAskedFor_IsNotTheTerminals(object form, string expected)
+    {
+        using var stream = new MemoryStream();
+        using var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false, progress: (ProgressForm)form), "reading", 10, "lines");
+        progress.Report(5);
+        Assert.Equal(expected, Encoding.UTF8.GetString(stream.ToArray()));
     }
 
     [Fact]
