@@ -4,11 +4,14 @@ using NativeEngine.Data;
 namespace NativeEngine.CApi;
 
 /// <summary>Tokenised examples. Nothing of it changes, so calls on different devices may read it at once.</summary>
-internal sealed class DataResource(MixtureDataset data) : Resource
+internal sealed class DataResource(MixtureDataset data, IReadOnlyList<string>? ids) : Resource
 {
     public override ResourceKind Kind => ResourceKind.Data;
 
     public MixtureDataset Data { get; } = data;
+
+    /// <summary>The own names of the examples read, those left out included; null where none were asked for.</summary>
+    public IReadOnlyList<string>? Ids { get; } = ids;
 
     protected override void Destroy()
     {
@@ -27,15 +30,16 @@ internal static unsafe class DataExports
     {
         string name = Arguments.NeedText(path, "path");
         var o = Arguments.Read(options, "the data options");
-        Build(model, o, control, data, cancellation =>
+        var lines = Lines(o);
+        var ids = lines.IdField is null || name == BuiltIn ? null : new List<string>();
+        Build(model, o, control, data, ids, cancellation =>
         {
             if (name == BuiltIn)
             {
                 bool training = o.Purpose == 0;
                 return MixtureSynthesizer.Generate(training ? BuiltInTraining : BuiltInEvaluation, BuiltInSeed, training ? SynthesisSplit.Train : SynthesisSplit.Valid, cancellation);
             }
-            var reader = new JsonlReader(name, new JsonlOptions { OnBadLine = o.SkipBadLines != 0 ? BadLinePolicy.Skip : BadLinePolicy.Fail });
-            return Read(reader, cancellation);
+            return Read(new JsonlReader(name, lines), ids, o.SourceField is null ? null : lines.SourceField, cancellation);
         });
     });
 
@@ -55,7 +59,7 @@ internal static unsafe class DataExports
             examples[i] = prompts is not null && Arguments.Text(prompts[i], $"prompt {i}") is { } prompt
                 ? Example.FromPrompt(source, prompt, completion) : Example.FromText(source, completion);
         }
-        Build(model, Arguments.Read(options, "the data options"), control, data, _ => examples);
+        Build(model, Arguments.Read(options, "the data options"), control, data, null, _ => examples);
     });
 
     [UnmanagedCallersOnly(EntryPoint = "ne_data_describe")]
@@ -87,6 +91,15 @@ internal static unsafe class DataExports
         Arguments.WriteText(names[Arguments.Number(source, "the source", 0, names.Count - 1)], buffer, capacity, length);
     });
 
+    [UnmanagedCallersOnly(EntryPoint = "ne_data_example_id")]
+    public static int ExampleId(nint data, long example, byte* buffer, ulong capacity, ulong* length) => Guard.Call(() =>
+    {
+        using var lease = Handles.Use<DataResource>(data);
+        var set = lease.Value.Data;
+        var ids = lease.Value.Ids ?? throw new CallException(Status.Argument, "the examples were read without names of their own", "name their field when the data are opened: id_field");
+        Arguments.WriteText(ids[set.InputIndex(Arguments.Number(example, "the example", 0, set.Count - 1))], buffer, capacity, length);
+    });
+
     [UnmanagedCallersOnly(EntryPoint = "ne_data_rows")]
     public static int Rows(nint data, int* sources, long* readIndex, long capacity) => Guard.Call(() =>
     {
@@ -114,11 +127,40 @@ internal static unsafe class DataExports
     [UnmanagedCallersOnly(EntryPoint = "ne_data_free")]
     public static int Free(nint data) => Guard.Call(() => Handles.Free<DataResource>(data));
 
-    private static IEnumerable<Example> Read(JsonlReader reader, CancellationToken cancellation)
+    private static JsonlOptions Lines(DataOptionsStruct o)
     {
+        var usual = new JsonlOptions();
+        return usual with
+        {
+            TextField = Field(o.TextField, "text_field") ?? usual.TextField,
+            PromptField = Field(o.PromptField, "prompt_field") ?? usual.PromptField,
+            CompletionField = Field(o.CompletionField, "completion_field") ?? usual.CompletionField,
+            SourceField = Field(o.SourceField, "source_field") ?? usual.SourceField,
+            IdField = Field(o.IdField, "id_field"),
+            OnBadLine = o.SkipBadLines != 0 ? BadLinePolicy.Skip : BadLinePolicy.Fail,
+        };
+    }
+
+    private static string? Field(byte* name, string member)
+    {
+        string? field = Arguments.Text(name, member);
+        return field is not "" ? field : throw new CallException(Status.Argument, $"{member} is an empty name", "name a field, or leave it out");
+    }
+
+    private static IEnumerable<Example> Read(JsonlReader reader, List<string>? ids, string? sourceField, CancellationToken cancellation)
+    {
+        var distinct = new DistinctIds(reader.Name);
+        bool sourced = sourceField is null;
         foreach (var example in reader.Read(cancellation))
         {
+            distinct.Add(example);
+            sourced |= example.Source != JsonlReader.DefaultSource;
+            ids?.Add(example.Id!);
             yield return example;
+        }
+        if (!sourced)
+        {
+            Log.Warning($"{reader.Name}: no line has the field \"{sourceField}\", so all examples are of one source");
         }
         if (reader.BadLineCount > 0)
         {
@@ -126,7 +168,7 @@ internal static unsafe class DataExports
         }
     }
 
-    private static void Build(nint model, DataOptionsStruct o, ControlStruct* control, nint* data, Func<CancellationToken, IEnumerable<Example>> examples)
+    private static void Build(nint model, DataOptionsStruct o, ControlStruct* control, nint* data, IReadOnlyList<string>? ids, Func<CancellationToken, IEnumerable<Example>> examples)
     {
         using var lease = Handles.Use<ModelResource>(model);
         Arguments.Need(data, "data");
@@ -139,6 +181,6 @@ internal static unsafe class DataExports
         using var turn = lease.Value.Parent.Gate.Enter();
         var set = MixtureDataset.Build(examples(run.Token), lease.Value.Tokenizer, options, run.Token);
         Log.Info(set.Report.ToString());
-        *data = Handles.Add(new DataResource(set));
+        *data = Handles.Add(new DataResource(set, ids));
     }
 }

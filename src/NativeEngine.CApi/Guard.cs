@@ -7,6 +7,13 @@ internal static partial class Guard
 {
     private static readonly int _process = ProcessId();
 
+    // What is an option for the program is a member of ne_data_options here.
+    private static readonly (string Option, string Member)[] _members =
+    [
+        ("--text-field", "text_field"), ("--prompt-field", "prompt_field"), ("--completion-field", "completion_field"), ("--source-field", "source_field"), ("--id-field", "id_field"),
+        ("--on-bad-line skip", "skip_bad_lines = 1"), ("--loss-on all", "loss_on_all = 1"), ("--seq-len", "max_length"),
+    ];
+
     /// <summary>Runs a body; nothing leaves it but a status.</summary>
     public static int Call(Action body)
     {
@@ -37,7 +44,7 @@ internal static partial class Guard
         var (status, message, hint) = e switch
         {
             CallException c => (c.Status, c.Message, c.Hint),
-            EngineException x => ((Status)x.Kind, x.Message, x.Hint ?? ""),
+            EngineException x => ((Status)x.Kind, InMembers(x.Message), InMembers(x.Hint ?? "")),
             OperationCanceledException => (Status.Cancelled, "the call was cancelled", ""),
             OutOfMemoryException => (Status.WillNotFit, "the system has no memory left for this call", "make the work smaller"),
             IOException or UnauthorizedAccessException => (Status.Input, e.Message, ""),
@@ -47,6 +54,11 @@ internal static partial class Guard
         ErrorText.Set(message, hint);
         return status;
     }
+
+    // A command of the program stays as it is.
+    private static string InMembers(string text) =>
+        text.Contains("nengine ", StringComparison.Ordinal) ? text
+            : _members.Aggregate(text, (all, m) => all.Replace(m.Option, m.Member, StringComparison.Ordinal));
 
     [LibraryImport("libc", EntryPoint = "getpid")]
     [SuppressGCTransition]

@@ -11,7 +11,7 @@ namespace NativeEngine.CApi;
 internal static unsafe class Library
 {
     /// <summary>NE_ABI_VERSION of the header this was written with.</summary>
-    public const uint Abi = (1 << 16) | 0;
+    public const uint Abi = (1 << 16) | 1;
 
     private static readonly string[] _statusNames =
     [

@@ -97,11 +97,16 @@ internal struct ModelInfoStruct
     public long Parameters, Vocabulary, Hidden, Layers, Heads, Context;
 }
 
-internal struct DataOptionsStruct
+internal unsafe struct DataOptionsStruct
 {
     public ulong Size;
     public long MaxLength;
     public int Purpose, LossOnAll, SkipBadLines, Reserved;
+    public byte* TextField;
+    public byte* PromptField;
+    public byte* CompletionField;
+    public byte* SourceField;
+    public byte* IdField;
 }
 
 internal struct DataInfoStruct

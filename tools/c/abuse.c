@@ -26,6 +26,9 @@ typedef struct worker {
 /* Handles as numbers, read and written by all threads without a lock. */
 static uintptr_t table[KINDS][SLOTS];
 
+/* A data file of three lines, whose fields are called body and topic. */
+static char lines[] = "/tmp/ne-abuse-XXXXXX";
+
 static uint32_t draw(worker *w, uint32_t below)
 {
     w->random ^= w->random << 13;
@@ -256,10 +259,20 @@ static void open_one(worker *w)
             keep(w, 4, model);
         }
         NE_INIT(&d);
+        d.size = odd_size(w, d.size);
+        d.text_field = odd_text(w, "body");
+        d.prompt_field = odd_text(w, NULL);
+        d.completion_field = odd_text(w, NULL);
+        d.source_field = odd_text(w, "topic");
+        d.id_field = chance(w, 2) ? NULL : odd_text(w, chance(w, 2) ? "body" : "topic");
+        d.skip_bad_lines = (int32_t)draw(w, 2);
         d.purpose = odd_choice(w, 2);
         d.max_length = odd_number(w, 0);
         if (note(w, ne_data_from_texts(handle(w, 4), chance(w, 2) ? texts : NULL, chance(w, 10) ? NULL : texts, chance(w, 3) ? texts : NULL, chance(w, 10) ? -1 : 1 + (int64_t)draw(w, 4), &d,
                             control(w, &c), chance(w, 20) ? NULL : &data)) == NE_OK) {
+            keep(w, 5, data);
+        }
+        if (note(w, ne_data_open(handle(w, 4), odd_text(w, lines), chance(w, 10) ? NULL : &d, control(w, &c), chance(w, 20) ? NULL : &data)) == NE_OK) {
             keep(w, 5, data);
         }
         NE_INIT(&t);
@@ -382,6 +395,7 @@ static void use_one(worker *w, const float *values)
         note(w, ne_model_describe(handle(w, 4), chance(w, 20) ? NULL : &info));
         note(w, ne_data_describe(handle(w, 5), chance(w, 20) ? NULL : &about));
         note(w, ne_data_source_name(handle(w, 5), odd_number(w, 0), text, sizeof text, NULL));
+        note(w, ne_data_example_id(handle(w, 5), odd_number(w, 0), text, chance(w, 5) ? 2 : sizeof text, NULL));
         note(w, ne_feature_dimension(handle(w, 4), &o, &step));
         if (chance(w, 10)) {
             note(w, ne_evaluate(handle(w, 4), handle(w, 5), control(w, &c), &loss, NULL, 0));
@@ -424,6 +438,11 @@ int main(int argc, char **argv)
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     int threads = argc > 3 ? atoi(argv[3]) : 4, t, s, k;
     worker *workers = calloc((size_t)threads, sizeof *workers);
+    FILE *file = fdopen(mkstemp(lines), "w");
+    if (file == NULL || fputs("{\"body\":\"one\",\"topic\":1}\n{\"body\":\"two\",\"topic\":2}\n{\"body\":3}\n", file) < 0 || fclose(file) != 0) {
+        fprintf(stderr, "no temporary file\n");
+        return 1;
+    }
     for (t = 0; t < threads; t++) {
         workers[t].random = (seed + 1) * 0x9E3779B97F4A7C15u + (uint64_t)t * 0xD1B54A32D192ED03u;
         workers[t].sequences = sequences / threads + (t < sequences % threads);
@@ -454,6 +473,7 @@ int main(int argc, char **argv)
         }
     }
     free(workers);
+    remove(lines);
     printf("%lld sequences, %lld calls on %d threads\n", (long long)sequences, (long long)calls, threads);
     for (s = 0; s < STATUSES; s++) {
         if (total[s] > 0) {

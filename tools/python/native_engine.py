@@ -30,7 +30,7 @@ __all__ = [
     "CoresetBatchSampler", "Dataset", "Device", "EngineError", "Loss", "Model", "Selection", "Selector", "Stream", "StreamReport", "Trainer", "describe", "merge", "merge_arrays", "select",
 ]
 
-ABI = 1 << 16
+ABI = 1 << 16 | 1
 DEFAULT_SEED = 1  # the program's
 
 Progress = Callable[[str, int, int], Optional[bool]]
@@ -120,7 +120,10 @@ class _ModelInfo(_Struct):
 
 
 class _DataOptions(_Struct):
-    _fields_ = [("size", c_uint64), ("max_length", c_int64), ("purpose", c_int32), ("loss_on_all", c_int32), ("skip_bad_lines", c_int32), ("reserved", c_int32)]
+    _fields_ = [
+        ("size", c_uint64), ("max_length", c_int64), ("purpose", c_int32), ("loss_on_all", c_int32), ("skip_bad_lines", c_int32), ("reserved", c_int32),
+        ("text_field", c_char_p), ("prompt_field", c_char_p), ("completion_field", c_char_p), ("source_field", c_char_p), ("id_field", c_char_p),
+    ]
 
 
 class _DataInfo(_Struct):
@@ -193,6 +196,11 @@ def _load() -> ctypes.CDLL:
         getattr(library, name).restype = c_char_p
     library.ne_live_handles.restype = c_int64
     library.ne_check_abi.argtypes = [c_uint32]
+    return library
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """Says what every function takes; one that is missing is an AttributeError."""
     p, i64, i32, u64, text = c_void_p, c_int64, c_int32, c_uint64, c_char_p
     signatures: Dict[str, List[Any]] = {
         "ne_describe": [p, u64, POINTER(u64)], "ne_set_log": [_LOG, p, i32],
@@ -210,6 +218,7 @@ def _load() -> ctypes.CDLL:
         "ne_data_open": [p, text, POINTER(_DataOptions), POINTER(_Control), POINTER(p)],
         "ne_data_from_texts": [p, POINTER(text), POINTER(text), POINTER(text), i64, POINTER(_DataOptions), POINTER(_Control), POINTER(p)],
         "ne_data_describe": [p, POINTER(_DataInfo)], "ne_data_source_name": [p, i64, p, u64, POINTER(u64)], "ne_data_rows": [p, p, p, i64],
+        "ne_data_example_id": [p, i64, p, u64, POINTER(u64)],
         "ne_feature_dimension": [p, POINTER(_FeatureOptions), POINTER(i64)], "ne_features": [p, p, POINTER(_FeatureOptions), POINTER(_Control), p, i64],
         "ne_evaluate": [p, p, POINTER(_Control), POINTER(_Loss), POINTER(_Loss), i64],
         "ne_trainer_create": [p, p, POINTER(_TrainOptions), POINTER(p)], "ne_trainer_step": [p, POINTER(_Control), POINTER(_StepReport)], "ne_trainer_save": [p, text],
@@ -219,7 +228,6 @@ def _load() -> ctypes.CDLL:
         signatures[f"ne_{kind}_free"] = [p]
     for name, arguments in signatures.items():
         getattr(library, name).argtypes = arguments
-    return library
 
 
 _library = _load()
@@ -231,7 +239,8 @@ def _check(status: int) -> None:
         raise EngineError(status, name, message, hint)
 
 
-_check(_library.ne_check_abi(ABI))
+_check(_library.ne_check_abi(ABI))  # before an older library's missing functions are looked for
+_declare(_library)
 
 
 def _text(call: Callable[..., int], *arguments: Any) -> str:
@@ -666,6 +675,10 @@ class Dataset(_Object):
     def __len__(self) -> int:
         return self.examples
 
+    def ids(self) -> List[str]:
+        """The own name of each example, of the field that ``id_field`` named."""
+        return [_text(_library.ne_data_example_id, self._handle, i) for i in range(self.examples)]
+
     def rows(self) -> Tuple[Any, Any]:
         """The source id of each example, and which of the examples read it is."""
         ids, index = _new("i", self.examples), _new("q", self.examples)
@@ -692,9 +705,17 @@ class Model(_Object):
         _check(_library.ne_model_describe(self._handle, byref(info)))
         self.parameters, self.vocabulary, self.hidden, self.layers, self.heads, self.context = info.parameters, info.vocabulary, info.hidden, info.layers, info.heads, info.context
 
-    def dataset(self, data: Union[str, Iterable[Any]], *, evaluation: bool = False, max_length: int = 0, loss_on_all: bool = False, skip_bad_lines: bool = False) -> Dataset:
-        """Examples of a JSONL file, of ``builtin``, or of texts: (prompt or None, completion, source) each, or plain strings."""
-        options = _DataOptions(max_length=max_length, purpose=int(evaluation), loss_on_all=int(loss_on_all), skip_bad_lines=int(skip_bad_lines))
+    def dataset(
+        self, data: Union[str, Iterable[Any]], *, evaluation: bool = False, max_length: int = 0, loss_on_all: bool = False, skip_bad_lines: bool = False, text_field: Optional[str] = None,
+        prompt_field: Optional[str] = None, completion_field: Optional[str] = None, source_field: Optional[str] = None, id_field: Optional[str] = None,
+    ) -> Dataset:
+        """Examples of a JSONL file, of ``builtin``, or of texts: (prompt or None, completion, source) each, or plain strings.
+
+        The names of a file's fields are text, or prompt and completion, and source, where no other ones are given. ``id_field`` is the field with an example's own name, for :meth:`Dataset.ids`.
+        """
+        options = _DataOptions(
+            max_length=max_length, purpose=int(evaluation), loss_on_all=int(loss_on_all), skip_bad_lines=int(skip_bad_lines), text_field=_utf8(text_field), prompt_field=_utf8(prompt_field),
+            completion_field=_utf8(completion_field), source_field=_utf8(source_field), id_field=_utf8(id_field))
         handle = c_void_p()
         if isinstance(data, (str, os.PathLike)):
             _check(_library.ne_data_open(self._handle, _utf8(data), byref(options), None, byref(handle)))

@@ -227,6 +227,33 @@ class Models(Case):
         with open(self.file("ours/model.safetensors"), "rb") as a, open(self.file("theirs/model.safetensors"), "rb") as b:
             self.assertEqual(a.read(), b.read())
 
+    @staticmethod
+    def options_of(names: dict) -> list:
+        return [x for name, value in names.items() for x in ("--" + name.replace("_", "-"), value)]
+
+    def test_field_names_are_the_programs_options(self) -> None:
+        lines = [{"q": f"{i} + 1", "a": str(i + 1), "topic": i % 3} if i % 2 else {"body": f"the number {i}", "topic": i % 3} for i in range(20)]
+        path = self.write("renamed.jsonl", "".join(json.dumps({**line, "uid": f"u{i * i}"}) + "\n" for i, line in enumerate(lines)))
+        names = {"text_field": "body", "prompt_field": "q", "completion_field": "a", "source_field": "topic"}
+        with ne.Model("preset:0.2m") as model, model.dataset(path, **names, id_field="uid") as data:
+            self.assertEqual(data.ids(), [f"u{i * i}" for i in range(20)])
+            picks = nengine("select", path, *self.options_of(names), "--id-field", "uid", "--budget", "6")
+            self.assertEqual([data.ids()[i] for i in picks["indices"]], picks["ids"])
+            model.save(self.file("model"))
+            nengine("features", "--model", self.file("model"), "--data", path, *self.options_of(names), "--output", self.file("f.npy"))
+            self.assertEqual(data.sources, ["0", "1", "2"])
+            self.assertEqual(list(data.rows()[0]), [i % 3 for i in range(20)])
+            with open(self.file("f.npy"), "rb") as file:
+                self.assertTrue(file.read().endswith(bytes(memoryview(model.features(data)))))
+            with self.assertRaises(ne.EngineError) as caught:
+                model.dataset(path)
+            self.assertEqual(caught.exception.hint, "text_field body, or prompt_field body completion_field uid")
+            with self.assertRaisesRegex(ne.EngineError, 'renamed.jsonl:4: it has the name "0" of line 1 .name a field with id_field'):
+                model.dataset(path, **names, id_field="topic")
+            with model.dataset(path, **names) as nameless, self.assertRaisesRegex(ne.EngineError, "id_field"):
+                nameless.ids()
+            self.assertIn('renamed.jsonl:1: it has neither "prompt" with "completion" nor "text"', caught.exception.message)
+
     def test_texts_and_adapter(self) -> None:
         with ne.Model("preset:0.2m", trainable=True, lora_rank=2) as model:
             data = model.dataset([("2 + 2", "4", "sums"), (None, "hello", "words"), "plain"])

@@ -43,7 +43,7 @@ extern "C" {
 
 /* The interface: the major number changes when a compiled program could break, the minor one when something is added. */
 #define NE_ABI_MAJOR 1
-#define NE_ABI_MINOR 0
+#define NE_ABI_MINOR 1
 #define NE_ABI_VERSION ((NE_ABI_MAJOR << 16) | NE_ABI_MINOR)
 
 /* Sets a struct to its defaults. */
@@ -294,6 +294,11 @@ typedef struct ne_data_options {
     int32_t loss_on_all;    /* 1: training's loss covers prompts too */
     int32_t skip_bad_lines; /* 1: leave out and log, 0: the first one is an error */
     int32_t reserved;
+    /* Since 1.1. Names of a JSONL file's fields; NULL: those of nengine train. The built-in mixture and texts in memory have none */
+    const char *text_field; /* a plain text; NULL: "text" */
+    const char *prompt_field, *completion_field; /* NULL: "prompt" and "completion". A line that has both is taken by them, whatever its text_field */
+    const char *source_field; /* a string or a number; NULL: "source". A file none of whose lines has it is one source, "default", and the log warns of a name that was given */
+    const char *id_field;   /* an example's own name, a string or a number, in every line another: for ne_data_example_id; NULL: none is read */
 } ne_data_options;
 
 typedef struct ne_data_s *ne_data;
@@ -310,6 +315,9 @@ typedef struct ne_data_info {
 } ne_data_info;
 ne_status ne_data_describe(ne_data data, ne_data_info *info);
 ne_status ne_data_source_name(ne_data data, int64_t source, char *buffer, uint64_t capacity, uint64_t *length);
+
+/* The own name of an example (since 1.1), where id_field said which field has it; else NE_ERROR_ARGUMENT. */
+ne_status ne_data_example_id(ne_data data, int64_t example, char *buffer, uint64_t capacity, uint64_t *length);
 
 /* The source of each example, and which of the examples read it is; either may be NULL. */
 ne_status ne_data_rows(ne_data data, int32_t *sources, int64_t *read_index, int64_t capacity);

@@ -32,7 +32,7 @@ internal sealed class ExampleFeaturesOptions
         string name = context.Need(_model), kind = context.Need(_kind);
         var reader = _fields.Open(context, path, keepLines: true, idField: context.Get(_id));
         var examples = reader.Read(context.Cancellation).ToList();
-        RequireDistinct(reader.Name, examples);
+        examples.ForEach(new DistinctIds(reader.Name).Add);
         DataInput.WarnOfBadLines(context, reader);
         using var device = context.OpenDevice();
         using var model = TrainableModel.Open(name, ByteTokenizer.Create, null, context.Seed, device, context.Cancellation);
@@ -56,18 +56,6 @@ internal sealed class ExampleFeaturesOptions
         {
             Directory.Delete(folder, recursive: true);
             throw;
-        }
-    }
-
-    private static void RequireDistinct(string name, List<Example> examples)
-    {
-        var seen = new Dictionary<string, long>(StringComparer.Ordinal);
-        foreach (var example in examples)
-        {
-            if (example.Id is { } id && !seen.TryAdd(id, example.Line))
-            {
-                throw new EngineException(ErrorKind.BadInput, $"{name}:{example.Line}: it has the name \"{id}\" of line {seen[id]}", "name a field with --id-field whose values differ, or leave it out");
-            }
         }
     }
 }

@@ -43,7 +43,7 @@ public sealed class CProgramTests : IDisposable
             ["ne_merge_report"] = 56,
             ["ne_model_options"] = 56,
             ["ne_model_info"] = 56,
-            ["ne_data_options"] = 32,
+            ["ne_data_options"] = 72,
             ["ne_data_info"] = 64,
             ["ne_feature_options"] = 32,
             ["ne_loss"] = 56,
@@ -122,6 +122,22 @@ public sealed class CProgramTests : IDisposable
         {
             Assert.True(text.Contains("NE_" + (status == "OK" ? status : "ERROR_" + status), StringComparison.Ordinal), $"{status} never came up:\n{text}");
         }
+    }
+
+    [FactWithNativeLibrary]
+    public void Fields_RightAndWrong_AsTheHeaderSays()
+    {
+        string renamed = _folder.Write(
+            "renamed.jsonl",
+            """
+            {"uid":"s/1","topic":"sums","q":"What is 2 + 2?","a":"It is 4."}
+            {"uid":2,"topic":"words","body":"hello there"}
+            {"uid":"é","topic":"sums","q":"What is 3 + 3?","a":"It is 6."}
+
+            """);
+        string usual = _folder.Write("usual.jsonl", """{"source":"sums","prompt":"2 + 2","completion":"4"}""" + "\n" + """{"source":"words","text":"hello there"}""" + "\n{\n");
+        string text = NativeLibraryKit.Run(NativeLibraryKit.Compile(_folder, "fields"), [renamed, usual]).Expect(0).StdOut;
+        Assert.Equal("all as said\n", text);
     }
 
     [FactWithNativeLibrary]
