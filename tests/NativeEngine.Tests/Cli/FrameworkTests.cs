@@ -181,7 +181,7 @@ public sealed class ResultWriterTests
     public void Fail_AfterAResult_ReplacesTheDocument()
     {
         using var stream = new MemoryStream();
-        var result = new ResultWriter(stream, json: true);
+        var result = new ResultWriter(stream, ResultForm.Json);
         result.Write(_ => Assert.Fail("text with --json"), json => json.WriteNumber("n", 1));
         result.Fail(new Failure(6, "not finite", null));
         Assert.Equal("{\"error\":{\"code\":6,\"message\":\"not finite\",\"hint\":null}}\n", Encoding.UTF8.GetString(stream.ToArray()));
@@ -189,7 +189,29 @@ public sealed class ResultWriterTests
 
     [Fact]
     public void Complete_WithoutADocument_IsADefect() =>
-        Assert.Throws<InvalidOperationException>(() => new ResultWriter(new MemoryStream(), json: true).Complete());
+        Assert.Throws<InvalidOperationException>(() => new ResultWriter(new MemoryStream(), ResultForm.Json).Complete());
+
+    [Fact]
+    public void Complete_TableForms_WriteTheArrayOfTheDocument()
+    {
+        const string Csv = "source,nll,note\na,1.25,\n\"b, \"\"c\"\"\",,\"[1,2]\"\n", Markdown = "| source | nll | note |\n| --- | --- | --- |\n| a | 1.25 |  |\n| b, \"c\" |  | [1,2] |\n";
+        foreach (var (form, expected) in new[] { (ResultForm.Csv, Csv), (ResultForm.Markdown, Markdown) })
+        {
+            using var stream = new MemoryStream();
+            var result = new ResultWriter(stream, form, "eval.sources");
+            result.WriteJson(json =>
+            {
+                json.WriteStartObject("eval");
+                json.WriteStartArray("sources");
+                json.WriteRawValue("""{"source":"a","nll":1.25}""");
+                json.WriteRawValue("""{"source":"b, \"c\"","nll":null,"note":[1,2]}""");
+                json.WriteEndArray();
+                json.WriteEndObject();
+            });
+            result.Complete();
+            Assert.Equal(expected, Encoding.UTF8.GetString(stream.ToArray()));
+        }
+    }
 
     [Fact]
     public void Progress_NotATerminal_WritesPlainLinesAndNothingWhenQuick()
