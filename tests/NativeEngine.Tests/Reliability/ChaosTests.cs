@@ -13,7 +13,7 @@ public sealed class ChaosTests(ITestOutputHelper talk) : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
-    // One seed here with a trouble of each kind; the chore "chaos" asks for more.
+    // One seed here with a trouble of each kind, a full disk before all others; the chore "chaos" asks for more.
     [FactOnLinux]
     public void Run_AnySeed_EndsAsTheUndisturbedRun()
     {
@@ -23,7 +23,7 @@ public sealed class ChaosTests(ITestOutputHelper talk) : IDisposable
         Sweep.Run("seeds of chaos", seed => seed >= seeds, (_, seed) =>
         {
             string output = _folder.File($"chaos-{seed}");
-            var json = NEngine.Run(["chaos", "--seed", $"{seed + 1}", "--output", output, "--threads", "1", "--json", .. size]).Expect(0).Json();
+            var json = NEngine.Run(["chaos", "--seed", $"{seed + (Sweep.Chaos is null ? 3 : 1)}", "--output", output, "--threads", "1", "--json", .. size]).Expect(0).Json();
             Assert.True(json.GetProperty("same").GetBoolean());
             Assert.Equal(File.ReadAllBytes(Path.Combine(output, "calm", "model.safetensors")), File.ReadAllBytes(Path.Combine(output, "run", "model.safetensors")));
             var attempts = json.GetProperty("processes").EnumerateArray().ToArray();

@@ -80,6 +80,8 @@ internal sealed class ChaosRun(string folder, IReadOnlyList<string> train, Stopw
         string[] line = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [program, typeof(ChaosRun).Assembly.Location, .. train] : [program, .. train];
         if (planned is { Kind: Trouble.DiskFull } full)
         {
+            // The first process of all finds no folder yet.
+            Directory.CreateDirectory(folder);
             Directory.CreateDirectory(Disk);
             line = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", OnASmallDisk, "sh", folder, Disk, $"{Room(full)}", .. line];
         }
