@@ -92,6 +92,7 @@ internal static class Application
         }
         if (line.Contains("--help") || line.Contains("-h"))
         {
+            CommandLineReader.RequireVerb(parse, line);
             result.Write(
                 text => HelpText.Write(text, command, common),
                 json =>
