@@ -16,7 +16,7 @@ internal static class Application
         // Until the line is understood these are guesses good enough to report that it is not.
         var line = args.TakeWhile(arg => arg != "--").ToArray();
         var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));
-        var result = new ResultWriter(StandardStreams.Output(), line.Contains("--json"));
+        var result = new ResultWriter(StandardStreams.Output(), IsJson(line) ? ResultForm.Json : ResultForm.Text);
         using var interrupts = new Interrupts(signal => talk.Line(
             signal == "Ctrl-C" ? "stopping (Ctrl-C again to stop at once)" : signal[0] == '-' ? $"stopping: {signal} is over" : $"stopping: {signal} received"));
         VerbContext? context = null;
@@ -28,8 +28,9 @@ internal static class Application
                 return 0;
             }
             var parse = reader.Read(args);
-            talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose));
-            result = new ResultWriter(StandardStreams.Output(), parse.GetValue(common.Json));
+            talk = OpenTalk(parse.GetValue(common.NoColor), parse.GetValue(common.Quiet), parse.GetValue(common.Verbose), parse.GetValue(common.Progress));
+            var form = Form(parse, common);
+            result = new ResultWriter(StandardStreams.Output(), form, (parse.CommandResult.Command as Verb)?.Table);
             int code = 0;
             if (parse.GetValue(common.PrintConfig))
             {
@@ -42,7 +43,8 @@ internal static class Application
                     interrupts.StopAfter(seconds);
                 }
                 var verb = (Verb)parse.CommandResult.Command;
-                using var file = verb.OutputIsResult && !parse.GetValue(common.DryRun) && parse.GetValue(common.Output) is { } path ? new ResultFile(path, result) : null;
+                ResultTable.Require(form, verb);
+                using var file = verb.OutputIsResult && !parse.GetValue(common.DryRun) && parse.GetValue(common.Output) is { } path ? new ResultFile(path, result, verb) : null;
                 context = new VerbContext(parse, common, result, talk, interrupts);
                 code = verb.Run(context);
                 file?.Write(talk);
@@ -106,6 +108,16 @@ internal static class Application
         return false;
     }
 
+    // Before the line is understood: what a failure to understand it is told as.
+    private static bool IsJson(string[] line) => line.Contains("--json") || line.Contains("--format=json") || line.Zip(line.Skip(1)).Contains(("--format", "json"));
+
+    private static ResultForm Form(ParseResult parse, CommonOptions common)
+    {
+        var form = parse.GetValue(common.Format) switch { "json" => ResultForm.Json, "csv" => ResultForm.Csv, "md" => ResultForm.Markdown, _ => ResultForm.Text };
+        return !parse.GetValue(common.Json) ? form : form is ResultForm.Json or ResultForm.Text ? ResultForm.Json
+            : throw new EngineException(ErrorKind.Usage, "--json and --format exclude each other", "--json is --format json: leave one out");
+    }
+
     private static int Columns()
     {
         try
@@ -118,9 +130,10 @@ internal static class Application
         }
     }
 
-    private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose)
+    private static TalkWriter OpenTalk(bool noColor, bool quiet, bool verbose, string? progress = null)
     {
         bool terminal = !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") != "dumb";
-        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose, Columns);
+        ProgressForm? form = progress switch { "none" => ProgressForm.None, "line" => ProgressForm.Lines, "jsonl" => ProgressForm.Jsonl, _ => null };
+        return new TalkWriter(StandardStreams.Error(), terminal, TalkWriter.WantsColor(terminal, noColor), quiet, verbose, form, Columns);
     }
 }

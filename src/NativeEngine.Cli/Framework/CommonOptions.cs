@@ -32,8 +32,12 @@ internal sealed class CommonOptions
     public Option<bool> PrintConfig { get; } = Opt.Flag("--print-config", "Print the resolved options as YAML and stop.");
     public Option<bool> DryRun { get; } = Opt.Flag("--dry-run", "Check everything and say what would be done and its peak memory; do nothing.");
     public Option<bool> Json { get; } = Opt.Flag("--json", "The result as one JSON document on stdout, also on failure.");
+    public Option<string> Format { get; } =
+        Opt.Choice("--format", "What the result is: text for people, json as --json, or the table in it as csv or md (Markdown), where the verb has one.", "text", "json", "csv", "md");
     public Option<bool> Quiet { get; } = Opt.Flag("--quiet", "Only warnings and errors on stderr.");
     public Option<bool> Verbose { get; } = Opt.Flag("--verbose", "More on stderr, stack traces too.");
+    public Option<string> Progress { get; } =
+        Opt.Choice("--progress", "How progress is told on stderr. auto: a line that is rewritten on a terminal, else one line every five seconds, none with --quiet; jsonl: one JSON object a second.", "auto", "none", "line", "jsonl");
     public Option<bool> NoColor { get; } = Opt.Flag("--no-color", "No colours (so do NO_COLOR, TERM=dumb and a stderr that is no terminal).");
     public Option<bool> Help { get; } = new("--help", "-h") { Description = "Show this help." };
 
@@ -42,7 +46,7 @@ internal sealed class CommonOptions
 
     public CommonOptions()
     {
-        All = [Device, MatMul, Threads, Simd, Seed, MaxMemory, MaxSeconds, Output, Config, Set, PrintConfig, DryRun, Json, Quiet, Verbose, NoColor, Help];
+        All = [Device, MatMul, Threads, Simd, Seed, MaxMemory, MaxSeconds, Output, Config, Set, PrintConfig, DryRun, Json, Format, Quiet, Verbose, Progress, NoColor, Help];
         foreach (var option in All)
         {
             option.Recursive = true;

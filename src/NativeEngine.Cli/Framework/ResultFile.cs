@@ -2,7 +2,7 @@ using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
-/// <summary>The file that gets what a verb tells, besides stdout: JSON when its name ends in .json or --json was given, else text.</summary>
+/// <summary>The file that gets what a verb tells, besides stdout: JSON, CSV or Markdown when its name ends in .json, .csv or .md, else what stdout gets.</summary>
 internal sealed class ResultFile : IDisposable
 {
     private readonly string _path;
@@ -10,10 +10,12 @@ internal sealed class ResultFile : IDisposable
     private readonly ResultWriter _writer;
 
     /// <summary>Checks the path and listens to what is written. Errors: as <see cref="OutputFile.Check"/>.</summary>
-    public ResultFile(string path, ResultWriter result)
+    public ResultFile(string path, ResultWriter result, Verb verb)
     {
         _path = OutputFile.Check(path);
-        _writer = new ResultWriter(_bytes, result.IsJson || path.EndsWith(".json", StringComparison.OrdinalIgnoreCase));
+        var form = Path.GetExtension(path).ToLowerInvariant() switch { ".json" => ResultForm.Json, ".csv" => ResultForm.Csv, ".md" => ResultForm.Markdown, _ => result.Form };
+        ResultTable.Require(form, verb);
+        _writer = new ResultWriter(_bytes, form, verb.Table);
         result.Copy = _writer;
     }
 

@@ -5,8 +5,21 @@ using NativeEngine.Formats;
 
 namespace NativeEngine.Cli;
 
+/// <summary>What the result is written as.</summary>
+internal enum ResultForm
+{
+    /// <summary>For people.</summary>
+    Text,
+    /// <summary>One document.</summary>
+    Json,
+    /// <summary>The table of the document, comma-separated (RFC 4180).</summary>
+    Csv,
+    /// <summary>The same as a table of Markdown.</summary>
+    Markdown,
+}
+
 /// <summary>
-/// stdout: UTF-8 without a byte order mark, text for people or exactly one JSON document. The document is held back until the verb
+/// stdout: UTF-8 without a byte order mark, text for people, exactly one JSON document, or the table in it. The document is held back until the verb
 /// has ended, so a failure replaces it and never follows it. A reader that went away is not an error.
 /// </summary>
 internal sealed class ResultWriter
@@ -14,20 +27,29 @@ internal sealed class ResultWriter
     private static readonly JsonWriterOptions _jsonOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private readonly Stream _stdout;
     private readonly StreamWriter _text;
+    private readonly string? _table;
     private byte[]? _document;
 
-    public ResultWriter(Stream stdout, bool json)
+    /// <param name="stdout">Where it goes.</param>
+    /// <param name="form">What it is written as.</param>
+    /// <param name="table">The array of the document that is the table, for the forms that are one.</param>
+    public ResultWriter(Stream stdout, ResultForm form, string? table = null)
     {
         _stdout = stdout;
-        IsJson = json;
+        (Form, _table) = (form, table);
         _text = new StreamWriter(stdout, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), bufferSize: 1 << 14, leaveOpen: true)
         {
             NewLine = "\n",
         };
     }
 
-    /// <summary>Whether --json was given.</summary>
-    public bool IsJson { get; }
+    /// <summary>What is written.</summary>
+    public ResultForm Form { get; }
+
+    /// <summary>The table's place in the document.</summary>
+    public string? Table => _table;
+
+    private bool IsText => Form == ResultForm.Text;
 
     /// <summary>Whether nothing goes to stdout at all: another process of the same job writes the result.</summary>
     public bool IsSilent { get; set; }
@@ -43,13 +65,13 @@ internal sealed class ResultWriter
             return;
         }
         Copy?.Write(text, json);
-        if (IsJson)
+        if (IsText)
         {
-            Keep(json);
+            text(_text);
         }
         else
         {
-            text(_text);
+            Keep(json);
         }
     }
 
@@ -57,7 +79,7 @@ internal sealed class ResultWriter
     public void WriteJson(Action<Utf8JsonWriter> members)
     {
         Copy?.WriteJson(members);
-        if (IsJson)
+        if (!IsText)
         {
             Keep(members);
         }
@@ -76,7 +98,7 @@ internal sealed class ResultWriter
     public void WriteText(string piece)
     {
         Copy?.WriteText(piece);
-        if (!IsJson)
+        if (IsText)
         {
             _text.Write(piece);
             Guard(_text.Flush);
@@ -90,9 +112,10 @@ internal sealed class ResultWriter
         {
             return;
         }
-        if (IsJson)
+        if (!IsText)
         {
-            SendDocument(_document ?? throw new InvalidOperationException("a verb wrote no JSON document"));
+            byte[] document = _document ?? throw new InvalidOperationException("a verb wrote no JSON document");
+            SendDocument(Form == ResultForm.Json ? document : ResultTable.Of(document, _table!).Write(Form));
         }
         else
         {
@@ -107,7 +130,7 @@ internal sealed class ResultWriter
         {
             return;
         }
-        if (!IsJson)
+        if (Form != ResultForm.Json)
         {
             Guard(_text.Flush);
             return;

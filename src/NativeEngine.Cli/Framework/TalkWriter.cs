@@ -2,6 +2,19 @@ using System.Text;
 
 namespace NativeEngine.Cli;
 
+/// <summary>How progress is told.</summary>
+internal enum ProgressForm
+{
+    /// <summary>Not at all.</summary>
+    None,
+    /// <summary>One line that is rewritten, on a terminal.</summary>
+    Rewritten,
+    /// <summary>A line of its own now and then.</summary>
+    Lines,
+    /// <summary>A JSON object a line.</summary>
+    Jsonl,
+}
+
 /// <summary>stderr: what the program says while it works. Lines of several threads do not mix.</summary>
 internal sealed class TalkWriter
 {
@@ -9,6 +22,7 @@ internal sealed class TalkWriter
     private readonly StreamWriter _stderr;
     private readonly bool _color;
     private readonly Func<int> _width;
+    private readonly ProgressForm? _progress;
     private bool _lineOpen;
 
     /// <param name="stderr">Where it goes.</param>
@@ -16,9 +30,11 @@ internal sealed class TalkWriter
     /// <param name="color">Whether words may be coloured.</param>
     /// <param name="quiet">--quiet.</param>
     /// <param name="verbose">--verbose.</param>
+    /// <param name="progress">--progress; null: as fits a terminal or a file, and not with --quiet.</param>
     /// <param name="width">Columns of the terminal as it is now; null: 80.</param>
-    public TalkWriter(Stream stderr, bool terminal, bool color, bool quiet = false, bool verbose = false, Func<int>? width = null)
+    public TalkWriter(Stream stderr, bool terminal, bool color, bool quiet = false, bool verbose = false, ProgressForm? progress = null, Func<int>? width = null)
     {
+        _progress = progress;
         _width = width ?? (() => 80);
         _stderr = new StreamWriter(stderr, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), leaveOpen: true)
         {
@@ -33,6 +49,9 @@ internal sealed class TalkWriter
 
     /// <summary>Whether lines may be rewritten in place.</summary>
     public bool IsTerminal { get; }
+
+    /// <summary>How progress is told now.</summary>
+    public ProgressForm Progress => _prefix.Length > 0 ? ProgressForm.None : _progress ?? (IsQuiet ? ProgressForm.None : IsTerminal ? ProgressForm.Rewritten : ProgressForm.Lines);
 
     /// <summary>Whether --quiet was given.</summary>
     public bool IsQuiet { get; private set; }

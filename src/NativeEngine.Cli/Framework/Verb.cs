@@ -23,6 +23,9 @@ internal abstract class Verb : Command
     /// </summary>
     public virtual bool OutputIsResult => false;
 
+    /// <summary>The array of the JSON result that --format csv and md write as a table, "sources" or "eval.sources"; null where there is none.</summary>
+    public virtual string? Table => null;
+
     /// <summary>The options in the groups of the help text.</summary>
     public IReadOnlyList<(string Title, Option[] Options)> Groups => _groups;
 

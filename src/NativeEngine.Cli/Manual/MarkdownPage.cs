@@ -7,7 +7,7 @@ internal static class MarkdownPage
     {
         writer.WriteLine("# The command line");
         writer.WriteLine();
-        writer.WriteLine("<!-- Made by: nengine man --format markdown. A test compares. -->");
+        writer.WriteLine("<!-- Made by: nengine man --as markdown. A test compares. -->");
         writer.WriteLine();
         writer.WriteLine("stdout is the result, stderr is the talk. `nengine VERB --help` shows the same for one verb; `nengine man` writes a manual page,");
         writer.WriteLine("`nengine completions bash`, `zsh` or `fish` what the shell needs to complete verbs, options and their values.");

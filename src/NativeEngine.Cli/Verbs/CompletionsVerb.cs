@@ -30,7 +30,7 @@ internal sealed class CompletionsVerb : Verb
 /// <summary>Writes the manual page or docs/command-line.md.</summary>
 internal sealed class ManVerb : Verb
 {
-    private readonly Option<string> _format = Opt.Choice("--format", "A manual page, or the same for docs.", "roff", "markdown");
+    private readonly Option<string> _format = Opt.Choice("--as", "A manual page, or the same for docs.", "roff", "markdown");
 
     public ManVerb()
         : base("man", "Writes the manual page of all verbs.", "nengine man --output nengine.1") => Add("options", _format);

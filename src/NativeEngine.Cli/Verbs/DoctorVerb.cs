@@ -15,6 +15,8 @@ internal sealed class DoctorVerb : Verb
 
     public override bool OutputIsResult => true;
 
+    public override string? Table => "devices";
+
     public override int Run(VerbContext context)
     {
         // What this run would take is opened, so that auto says what it chose.

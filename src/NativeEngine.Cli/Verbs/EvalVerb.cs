@@ -31,6 +31,8 @@ internal sealed class EvalVerb : Verb
 
     public override bool OutputIsResult => true;
 
+    public override string? Table => "sources";
+
     public override int Run(VerbContext context)
     {
         string? report = _report.Check(context);

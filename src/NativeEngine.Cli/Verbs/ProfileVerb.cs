@@ -32,6 +32,8 @@ internal sealed class ProfileVerb : Verb
 
     public override bool OutputIsResult => true;
 
+    public override string? Table => "rows";
+
     public override int Run(VerbContext context)
     {
         string? trace = context.Get(_trace) is { } t ? OutputFile.Check(t) : null;

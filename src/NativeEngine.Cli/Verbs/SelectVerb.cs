@@ -36,6 +36,8 @@ internal sealed class SelectVerb : Verb
         Add("running", _ranks);
     }
 
+    public override string? Table => "sources";
+
     public override int Run(VerbContext context)
     {
         var ranks = Ranks.Join(context, context.Need(_ranks));

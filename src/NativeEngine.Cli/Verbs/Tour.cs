@@ -41,7 +41,7 @@ internal sealed class Tour(VerbContext context, string folder, int steps)
     {
         using var stdout = new MemoryStream();
         var common = new CommonOptions();
-        var result = new ResultWriter(stdout, json: true);
+        var result = new ResultWriter(stdout, ResultForm.Json);
         var parse = new CommandLineReader(VerbList.Create(common), common).Read([.. args, "--json", "--threads", $"{context.Threads.Count}", "--device", context.DeviceName, "--max-memory", $"{context.MaxMemory}"]);
         var inner = context.For(parse, common, result, ["nengine", .. args]);
         try

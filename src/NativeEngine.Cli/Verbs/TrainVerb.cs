@@ -63,6 +63,8 @@ internal sealed class TrainVerb : Verb
         Add("running", _microBatch, _checkpointActivations, _checkpointEvery, _keepCheckpoints, _evalEvery, _resume, _prometheus, _dtype, _ranks);
     }
 
+    public override string? Table => "eval.sources";
+
     public override int Run(VerbContext context)
     {
         var ranks = Ranks.Join(context, context.Need(_ranks));

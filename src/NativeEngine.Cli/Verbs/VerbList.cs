@@ -45,6 +45,7 @@ internal static class VerbList
         ("select", () => new SelectVerb()),
         ("verify", () => new VerifyVerb()),
         ("why", () => new WhyVerb()),
+        ("diff-selections", () => new DiffSelectionsVerb()),
         ("features", () => new FeaturesVerb()),
         ("cluster", () => new ClusterVerb()),
         ("train", () => new TrainVerb()),

@@ -114,14 +114,14 @@ public abstract class Device : IDisposable
         if (Memory.LiveBytes + bytes > MemoryLimit)
         {
             throw new EngineException(ErrorKind.WillNotFit,
-                $"{Name}: {bytes:N0} bytes for {use} do not fit: {Memory.LiveBytes:N0} of the allowed {MemoryLimit:N0} bytes are in use",
+                $"{Name}: {ByteSize.Format(bytes)} for {use} do not fit: {ByteSize.Format(Memory.LiveBytes)} of the allowed {ByteSize.Format(MemoryLimit)} are in use",
                 "raise --max-memory, or make the batch, the pool or the sequence length smaller");
         }
         nint handle = TryAllocate(bytes);
         if (handle == 0)
         {
             throw new EngineException(ErrorKind.WillNotFit,
-                $"{Name}: the device refused {bytes:N0} bytes for {use} ({Memory.LiveBytes:N0} bytes are in use)",
+                $"{Name}: the device refused {ByteSize.Format(bytes)} for {use} ({ByteSize.Format(Memory.LiveBytes)} are in use)",
                 "make the batch, the pool or the sequence length smaller");
         }
         Memory.Add(bytes, use);

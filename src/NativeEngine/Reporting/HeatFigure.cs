@@ -58,7 +58,7 @@ public sealed class HeatFigure : Figure
         string[] names = [.. Columns.Select(c => turned ? Fit(c, 110, FigureStyle.SmallSize) : c)];
         double below = turned ? 10 + names.Select(n => FigureStyle.TextWidth(n, FigureStyle.SmallSize)).DefaultIfEmpty(0).Max() : 18;
         var (svg, top) = Begin(width, t => t + 30 + height + below + 22);
-        Scale(svg, top + 14, width, darkest);
+        Scale(svg, top + 14, width, darkest, Cells().Any(v => v < 0));
         double plotTop = top + 26;
         y = plotTop;
         for (int r = 0; r < Rows.Count; r++)
@@ -106,22 +106,25 @@ public sealed class HeatFigure : Figure
         svg.Rectangle(value < 0 ? "cell b" : "cell a", x, y, cell - gap, rowHeight - 1, tell, Opacity(value, darkest));
         if (written)
         {
-            svg.Text(Opacity(value, darkest) > 0.55 ? "small incell" : "small", x + (cell / 2), y + (rowHeight / 2) + 4, Show(value), "middle");
+            svg.Text("small", x + (cell / 2), y + (rowHeight / 2) + 4, Show(value), "middle");
         }
     }
 
     private static double Opacity(double value, double darkest) => Math.Round(0.06 + (0.94 * Math.Min(1, Math.Abs(value) / darkest)), 2);
 
-    private void Scale(SvgDocument svg, double y, double width, double darkest)
+    private void Scale(SvgDocument svg, double y, double width, double darkest, bool negative)
     {
-        string name = Fit(ValueName, width - 170, FigureStyle.SmallSize);
+        string least = negative ? Show(-darkest) : "0";
+        double most = FigureStyle.TextWidth(Show(darkest), FigureStyle.SmallSize), wide = FigureStyle.TextWidth(least, FigureStyle.SmallSize);
+        string name = Fit(ValueName, width - 110 - most - wide, FigureStyle.SmallSize);
         svg.Text("small quiet", 8, y, name);
         double x = 8 + FigureStyle.TextWidth(name, FigureStyle.SmallSize) + 10;
-        svg.Text("small quiet", x, y, "0");
-        x += 12;
+        svg.Text("small quiet", x, y, least);
+        x += wide + 5;
         for (int i = 0; i < 5; i++)
         {
-            svg.Rectangle("cell a", x + (i * 14), y - 9, 13, 10, null, Opacity(i / 4.0, 1));
+            double share = negative ? (i - 2) / 2.0 : i / 4.0;
+            svg.Rectangle(share < 0 ? "cell b" : "cell a", x + (i * 14), y - 9, 13, 10, null, Opacity(share, 1));
         }
         svg.Text("small quiet", x + 76, y, Show(darkest));
     }

@@ -27,15 +27,15 @@ public static class ReportPage
         dl.facts dd.words{font-size:15px}figure{margin:18px 0 22px}figure .phone{display:none}figcaption{font-size:14px;color:var(--soft);margin-top:2px}
         .scroll{overflow-x:auto}
         table{border-collapse:collapse;font-size:14px;margin:6px 0 14px;font-variant-numeric:tabular-nums}
-        caption{text-align:left;font-weight:600;padding:4px 0}th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
+        .caption{font-size:14px;font-weight:600;margin:14px 0 0;max-width:none}th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
         th{font-weight:600;color:var(--soft)}td.n,th.n{text-align:right}td.n{white-space:nowrap}td{overflow-wrap:break-word;min-width:9em;max-width:34em}td.n{min-width:0}th.n{white-space:normal;max-width:16ch}
-        details{font-size:14px;color:var(--soft)}summary{cursor:pointer}details table{color:var(--text)}
+        details{font-size:14px;color:var(--soft)}summary{cursor:pointer}details table,details .caption{color:var(--text)}
         a{color:var(--accent)}footer{margin-top:52px;border-top:1px solid var(--line);padding-top:14px;font-size:14px;color:var(--soft)}
         footer dt{font-weight:600;margin-top:8px}footer dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
         @media (max-width:560px){main{padding:18px 14px 40px}h1{font-size:23px}dl.facts{grid-template-columns:1fr 1fr}figure .desk{display:none}figure .phone{display:block}th,td{padding-right:9px}td{min-width:6em}}
         @media print{
         :root{color-scheme:light;--page:#ffffff;--text:#1b1f24;--soft:#57606a;--line:#d8dde3;--tint:#f4f6f8;--accent:#0b6bcb}
-        svg{--ground:#ffffff;--ink:#1b1f24;--quiet:#57606a;--grid:#e3e6ea;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490}
+        svg{--ground:#ffffff;--ink:#1b1f24;--quiet:#57606a;--grid:#e3e6ea;--a:#0b6bcb;--b:#c2410c;--c:#15803d;--d:#7e22ce;--e:#a16207;--f:#0e7490;--more:#4796e3;--less:#ea7a45}
         main{max-width:none;padding:0}figure,dl.facts div{break-inside:avoid}h2{break-after:avoid}figure .desk{display:block}figure .phone{display:none}details{display:none}
         }
 
@@ -72,9 +72,7 @@ public static class ReportPage
             }
             foreach (var table in section.Tables)
             {
-                body.Append("<div class=\"scroll\">\n");
                 WriteTable(body, table, MostTableRows, files);
-                body.Append("</div>\n");
             }
             body.Append("</section>\n");
         }
@@ -103,9 +101,7 @@ public static class ReportPage
             }
             if (figure.Data.Rows <= MostFigureRows)
             {
-                body.Append("<div class=\"scroll\">\n");
                 WriteTable(body, figure.Data, MostFigureRows, null);
-                body.Append("</div>\n");
             }
             body.Append("</details>\n");
         }
@@ -128,7 +124,10 @@ public static class ReportPage
 
     private static void WriteTable(StringBuilder body, DataTable table, int most, string? files)
     {
-        body.Append(CultureInfo.InvariantCulture, $"<table>\n<caption>{Text(table.Title)}</caption>\n<thead><tr>");
+        // What it shows stands above and not within: a table wider than a phone scrolls, its heading does not.
+        string heading = Text(table.Name + "-table");
+        body.Append(CultureInfo.InvariantCulture, $"<p class=\"caption\" id=\"{heading}\">{Text(table.Title)}</p>\n")
+            .Append(CultureInfo.InvariantCulture, $"<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"{heading}\">\n<table aria-labelledby=\"{heading}\">\n<thead><tr>");
         foreach (var column in table.Columns)
         {
             body.Append(CultureInfo.InvariantCulture, $"<th{(column.Numbers is null ? "" : " class=\"n\"")} scope=\"col\">{Text(column.Name)}</th>");
@@ -143,7 +142,7 @@ public static class ReportPage
             }
             body.Append("</tr>\n");
         }
-        body.Append("</tbody>\n</table>\n");
+        body.Append("</tbody>\n</table>\n</div>\n");
         if (table.Rows > most)
         {
             string where = files is null ? "" : $": <a href=\"{Text(files + "/" + table.Name)}.csv\">all of them</a>";

@@ -104,7 +104,7 @@ public sealed record MemoryPlan(long Parameters, long Gradients, long OptimizerS
         if (Total > limit)
         {
             throw new EngineException(ErrorKind.WillNotFit,
-                $"this run needs about {Total:N0} bytes (weights {Parameters:N0}, gradients {Gradients:N0}, optimiser {OptimizerState:N0}, activations {Activations:N0}), {limit:N0} are allowed",
+                $"this run needs about {ByteSize.Format(Total)} (weights {ByteSize.Format(Parameters)}, gradients {ByteSize.Format(Gradients)}, optimiser {ByteSize.Format(OptimizerState)}, activations {ByteSize.Format(Activations)}), {ByteSize.Format(limit)} are allowed",
                 "train fewer tokens at once (--batch, --seq-len or --micro-batch-tokens), recompute activations (--checkpoint-activations), or raise --max-memory");
         }
     }

@@ -94,6 +94,18 @@ public sealed class FirstMinutesTests : IDisposable
     }
 
     [Fact]
+    public void Inspect_TableForms_HaveTheRowsOfTheDocument()
+    {
+        _folder.Write("two.jsonl", "{\"text\":\"a b\",\"source\":\"x\"}\n{\"text\":\"c d\",\"source\":\"y\"}\n");
+        var document = Run("data", "inspect", "two.jsonl", "--format", "json").Expect(0).Json();
+        string[] csv = Run("data", "inspect", "two.jsonl", "--format", "csv").Expect(0).StdOut.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(document.GetProperty("sources")[0].EnumerateObject().Select(m => m.Name).Where(n => n != "lengths"), csv[0].Split(',').Where(c => !c.StartsWith("lengths.", StringComparison.Ordinal)));
+        Assert.Equal(document.GetProperty("sources").EnumerateArray().Select(s => s.GetProperty("source").GetString()), csv.Skip(1).Select(row => row.Split(',')[0].Trim()));
+        Run("data", "inspect", "two.jsonl", "--output", "t.md", "--quiet").Expect(0);
+        Assert.StartsWith("| ", File.ReadAllText(_folder.File("t.md")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Select_IdField_TellsTheNamesOfThePicks()
     {
         _folder.Write("named.jsonl", string.Concat(Enumerable.Range(0, 12).Select(i => $"{{\"text\":\"{new string((char)('a' + i), 3)} {i * i}\",\"uid\":{(i == 5 ? "5" : $"\"n{i}\"")}}}\n")));

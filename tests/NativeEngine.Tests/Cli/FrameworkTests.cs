@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Json;
 using NativeEngine.Cli;
 using NativeEngine.Tests.Support;
 
@@ -180,7 +181,7 @@ public sealed class ResultWriterTests
     public void Fail_AfterAResult_ReplacesTheDocument()
     {
         using var stream = new MemoryStream();
-        var result = new ResultWriter(stream, json: true);
+        var result = new ResultWriter(stream, ResultForm.Json);
         result.Write(_ => Assert.Fail("text with --json"), json => json.WriteNumber("n", 1));
         result.Fail(new Failure(6, "not finite", null));
         Assert.Equal("{\"error\":{\"code\":6,\"message\":\"not finite\",\"hint\":null}}\n", Encoding.UTF8.GetString(stream.ToArray()));
@@ -188,7 +189,29 @@ public sealed class ResultWriterTests
 
     [Fact]
     public void Complete_WithoutADocument_IsADefect() =>
-        Assert.Throws<InvalidOperationException>(() => new ResultWriter(new MemoryStream(), json: true).Complete());
+        Assert.Throws<InvalidOperationException>(() => new ResultWriter(new MemoryStream(), ResultForm.Json).Complete());
+
+    [Fact]
+    public void Complete_TableForms_WriteTheArrayOfTheDocument()
+    {
+        const string Csv = "source,nll,note\na,1.25,\n\"b, \"\"c\"\"\",,\"[1,2]\"\n", Markdown = "| source | nll | note |\n| --- | --- | --- |\n| a | 1.25 |  |\n| b, \"c\" |  | [1,2] |\n";
+        foreach (var (form, expected) in new[] { (ResultForm.Csv, Csv), (ResultForm.Markdown, Markdown) })
+        {
+            using var stream = new MemoryStream();
+            var result = new ResultWriter(stream, form, "eval.sources");
+            result.WriteJson(json =>
+            {
+                json.WriteStartObject("eval");
+                json.WriteStartArray("sources");
+                json.WriteRawValue("""{"source":"a","nll":1.25}""");
+                json.WriteRawValue("""{"source":"b, \"c\"","nll":null,"note":[1,2]}""");
+                json.WriteEndArray();
+                json.WriteEndObject();
+            });
+            result.Complete();
+            Assert.Equal(expected, Encoding.UTF8.GetString(stream.ToArray()));
+        }
+    }
 
     [Fact]
     public void Progress_NotATerminal_WritesPlainLinesAndNothingWhenQuick()
@@ -211,6 +234,36 @@ public sealed class ResultWriterTests
         using var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false), "reading", 10, "lines");
         progress.Report(5, () => "loss 2");
         Assert.Equal("\r\u001b[Kreading: 5/10 lines, loss 2", Encoding.UTF8.GetString(stream.ToArray()));
+    }
+
+    [Fact]
+    public void Progress_Jsonl_OneObjectALineAlsoWithQuiet()
+    {
+        using var stream = new MemoryStream();
+        using (var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false, quiet: true, progress: ProgressForm.Jsonl), "reading", 10, "lines"))
+        {
+            progress.Report(5, () => "loss \u03b12");
+            progress.Report(6);
+        }
+        string[] lines = Encoding.UTF8.GetString(stream.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, lines.Length);
+        using var first = JsonDocument.Parse(lines[0]);
+        using var last = JsonDocument.Parse(lines[1]);
+        Assert.Equal(["reading", "5", "10", "lines", "loss \u03b12"], ((string[])["progress", "done", "total", "unit", "note"]).Select(n => first.RootElement.GetProperty(n).ToString()));
+        Assert.Equal(JsonValueKind.Null, first.RootElement.GetProperty("seconds_left").ValueKind);
+        Assert.True(last.RootElement.GetProperty("ended").GetBoolean());
+        Assert.Equal(6, last.RootElement.GetProperty("done").GetInt64());
+    }
+
+    [Theory]
+    [InlineData(ProgressForm.None, "")]
+    [InlineData(ProgressForm.Lines, "")]
+    public void Progress_FormThatIsAskedFor_IsNotTheTerminals(object form, string expected)
+    {
+        using var stream = new MemoryStream();
+        using var progress = new ProgressLine(new TalkWriter(stream, terminal: true, color: false, progress: (ProgressForm)form), "reading", 10, "lines");
+        progress.Report(5);
+        Assert.Equal(expected, Encoding.UTF8.GetString(stream.ToArray()));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class ManualTests : IDisposable
     public void MarkdownPage_OfTheOptions_IsDocsCommandLine()
     {
         string made = Made((text, table) => MarkdownPage.Write(text, table)), kept = File.ReadAllText(RepositoryPaths.InRepository("docs/command-line.md"));
-        Assert.True(made == kept, "docs/command-line.md is not what the options are: nengine man --format markdown --output docs/command-line.md");
+        Assert.True(made == kept, "docs/command-line.md is not what the options are: nengine man --as markdown --output docs/command-line.md");
     }
 
     [Fact]
@@ -24,7 +24,7 @@ public sealed class ManualTests : IDisposable
     {
         Assert.Equal(Made(BashCompletion.Write), NEngine.Run("completions", "bash").Expect(0).StdOut);
         string file = _folder.File("page.md");
-        NEngine.Run("man", "--format", "markdown", "--output", file).Expect(0);
+        NEngine.Run("man", "--as", "markdown", "--output", file).Expect(0);
         Assert.Equal(Made(MarkdownPage.Write), File.ReadAllText(file));
         Assert.Contains("nengine completions bash", NEngine.Run("completions", "tcsh").Expect(2).StdErr, StringComparison.Ordinal);
     }

@@ -83,6 +83,8 @@ public sealed class MistakeTests(BegunFolder folder) : IClassFixture<BegunFolder
     [InlineData(2, "select -k many --features f.npy", "--budget 64 or --budget 50%")]
     [InlineData(2, "select -k 5 --features f.npy -o picks.csv", "picks.json")]
     [InlineData(2, "select -k 5 --features f.npy -o picks.jsonl", "picks.npy")]
+    [InlineData(2, "verify picks.json --features f.npy --format csv", "--format json")]
+    [InlineData(2, "data inspect mine.jsonl --json --format md", "leave one out")]
     [InlineData(3, "select -k 5 mine.parquet", "pandas.read_parquet('mine.parquet')")]
     [InlineData(3, "data inspect mine.csv", "pandas.read_csv('mine.csv')")]
     [InlineData(3, "select -k 5 --id-field source mine.jsonl", "--id-field whose values differ")]

@@ -119,6 +119,7 @@ public sealed class DocFolder : IDisposable
         Line($"train --model preset:0.2m --data train.jsonl --output runs/first {string.Join(' ', _small)}");
         Line("features --model runs/first --data train.jsonl --seq-len 32 --output f.npy --sources-output s.txt --quiet");
         Line("select --features f.npy --sources s.txt --budget 50% --output selection.json --quiet");
+        Line("select --features f.npy --sources s.txt --budget 40% --output other.json --quiet");
         Line("ablate train study.yaml --output runs/study --quiet");
         foreach (string name in (string[])["runs/mine", "runs/a", "runs/b", "units/algebra", "units/history", "tour/random", "tour/colm"])
         {

@@ -82,12 +82,12 @@ public sealed class MemoryPlanTests
     [Fact]
     public void RequireFits_TooLittle_IsRefusedWithTheNumbers()
     {
-        var plan = new MemoryPlan(1000, 200, 30, 4);
-        plan.RequireFits(1234);
-        var error = Assert.Throws<EngineException>(() => plan.RequireFits(1233));
+        var plan = new MemoryPlan(10 << 20, 3 << 20, 2 << 20, 1 << 20);
+        plan.RequireFits(16 << 20);
+        var error = Assert.Throws<EngineException>(() => plan.RequireFits(15 << 20));
         Assert.Equal(ErrorKind.WillNotFit, error.Kind);
-        Assert.Contains("1,234", error.Message, StringComparison.Ordinal);
-        Assert.Contains("1,233", error.Message, StringComparison.Ordinal);
+        Assert.Contains("about 16 MiB (weights 10 MiB", error.Message, StringComparison.Ordinal);
+        Assert.Contains("15 MiB are allowed", error.Message, StringComparison.Ordinal);
     }
 
     private static TrainOptions Options() => TinyTraining.Options() with { Pool = 128, Batch = 64, Steps = 3 };

@@ -16,6 +16,8 @@ internal sealed class AblateCacheListVerb : Verb
 
     public override bool OutputIsResult => true;
 
+    public override string? Table => "entries";
+
     public override int Run(VerbContext context)
     {
         var all = CacheFolder.Open(context.Need(_folder)).List();

@@ -21,6 +21,8 @@ internal sealed class AblateConfirmVerb : Verb
         Add("options", _cache);
     }
 
+    public override string? Table => "stand_ins";
+
     public override int Run(VerbContext context)
     {
         var share = WorkShare.FromEnvironment(Environment.GetEnvironmentVariable);

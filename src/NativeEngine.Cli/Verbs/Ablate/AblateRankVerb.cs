@@ -22,6 +22,8 @@ internal sealed class AblateRankVerb : Verb
         Add("options", _cache, _top);
     }
 
+    public override string? Table => "best";
+
     public override int Run(VerbContext context)
     {
         var study = OpenStudy.Open(context, context.Need(_study), context.Get(_cache), write: !context.DryRun);

@@ -17,6 +17,8 @@ internal sealed class ChaosVerb : Verb
         : base("chaos", "Trains in peace and again under kills, full disks and damaged checkpoints: both end with the same bits.", "nengine chaos --seed 42 --output chaos") =>
         Add("options", _steps, _troubles);
 
+    public override string? Table => "processes";
+
     public override int Run(VerbContext context)
     {
         if (!OperatingSystem.IsLinux())

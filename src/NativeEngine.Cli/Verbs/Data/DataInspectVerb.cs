@@ -22,6 +22,8 @@ internal sealed class DataInspectVerb : Verb
 
     public override bool OutputIsResult => true;
 
+    public override string? Table => "sources";
+
     public override int Run(VerbContext context)
     {
         var tokenizer = context.Get(_tokenizer) is { } name ? DataInput.LoadTokenizer(name) : null;

@@ -15,6 +15,8 @@ internal sealed class DataSynthVerb : Verb
         : base("synth", "Writes the built-in mixture: eight sources of different size and difficulty.",
             "nengine data synth --count 12000 --output train.jsonl --valid valid.jsonl") => Add("options", _count, _valid, _validCount);
 
+    public override string? Table => "sources";
+
     public override int Run(VerbContext context)
     {
         int count = context.Need(_count);

@@ -14,7 +14,7 @@ public static class NpzFile
 
     private const string Member = ".npy";
     private const long DeflateMost = 1032;
-    private const int FirstPart = 1 << 20;
+    private const int FirstPart = 1 << 18;
 
     /// <summary>Opens an array by its name, or the only one for null. Errors: BadInput with what the archive holds.</summary>
     public static NpyFile Open(string path, string? array)

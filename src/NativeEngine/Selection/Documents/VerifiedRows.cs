@@ -17,14 +17,29 @@ internal sealed class VerifiedRows(DistanceMetric metric, float[] x, int h)
     public static VerifiedRows Of(SelectionDocument document, Tensor<float> features, int[] members)
     {
         var device = features.Buffer.Device;
+        if (IsWhole(document, features, members))
+        {
+            return new VerifiedRows(document.Metric, device.Download(features.Reshape(features.Length)), (int)features.RowLength);
+        }
+        var (gathered, columns) = Gather(document, features, members);
+        using (gathered)
+        {
+            return new VerifiedRows(document.Metric, device.Download(gathered.View), columns);
+        }
+    }
+
+    /// <summary>Whether these are all rows, compared in all columns: the features themselves, with no need for a copy.</summary>
+    public static bool IsWhole(SelectionDocument document, Tensor<float> features, int[] members) =>
+        members.Length == features.Rows && new TopKSparsifier(features.Buffer.Device, document.Top).Count(features.RowLength) == features.RowLength;
+
+    /// <summary>These rows of the (normalised) features in the columns in which they were compared, [members, columns], on the features' device.</summary>
+    public static (DeviceBuffer<float> Rows, int Columns) Gather(SelectionDocument document, Tensor<float> features, int[] members)
+    {
+        var device = features.Buffer.Device;
         var sparsifier = new TopKSparsifier(device, document.Top);
         int h = sparsifier.Count(features.RowLength);
-        if (h == features.RowLength && members.Length == features.Rows)
-        {
-            return new VerifiedRows(document.Metric, device.Download(features.Reshape(features.Length)), h);
-        }
         using var rows = device.Allocate<int>(members, MemoryUse.Selection);
-        using var gathered = device.Allocate<float>((long)members.Length * h, MemoryUse.Selection);
+        var gathered = device.Allocate<float>((long)members.Length * h, MemoryUse.Selection);
         if (h < features.RowLength)
         {
             using var columns = device.Allocate<int>(h, MemoryUse.Selection);
@@ -35,7 +50,8 @@ internal sealed class VerifiedRows(DistanceMetric metric, float[] x, int h)
         {
             device.Kernels.GatherRows(features, rows.View, gathered.View.Reshape(members.Length, h));
         }
-        return new VerifiedRows(document.Metric, device.Download(gathered.View), h);
+        device.Synchronize();
+        return (gathered, h);
     }
 
     /// <summary>Distance of rows i and j.</summary>

@@ -40,7 +40,7 @@ public sealed class GpuDeviceTests
             {
                 var error = Assert.Throws<EngineException>(() => device.Allocate<byte>(1, MemoryUse.Selection));
                 Assert.Equal(ErrorKind.WillNotFit, error.Kind);
-                Assert.Contains("cuda:0: the device refused 1 bytes for Selection", error.Message, StringComparison.Ordinal);
+                Assert.Contains("cuda:0: the device refused 1 B for Selection", error.Message, StringComparison.Ordinal);
             }
             using var small = device.Allocate<byte>(1, MemoryUse.Data);
             Assert.Equal(512, device.HeldBytes);

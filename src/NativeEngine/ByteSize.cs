@@ -1,12 +1,12 @@
 using System.Globalization;
 
-namespace NativeEngine.Cli;
+namespace NativeEngine;
 
 /// <summary>
 /// Sizes as people write them: <c>8GiB</c> (2^30), <c>2GB</c> (10^9), <c>512M</c> (2^20, the way job schedulers read it), <c>1.5TiB</c>,
 /// or plain bytes. Case does not matter.
 /// </summary>
-internal static class ByteSize
+public static class ByteSize
 {
     private static readonly (string Suffix, double Factor)[] _units =
     [
