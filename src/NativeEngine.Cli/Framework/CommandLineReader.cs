@@ -6,7 +6,10 @@ namespace NativeEngine.Cli;
 /// From arguments to a checked parse: the line is read once to find the verb, --config and --set; what they give and the line does
 /// not is added to the line, and the whole is read again. So every value, wherever it comes from, is parsed and checked the same way.
 /// </summary>
-internal sealed class CommandLineReader(Command root, CommonOptions common)
+/// <param name="root">The verbs, at least the one of the line.</param>
+/// <param name="common">The options of all of them.</param>
+/// <param name="everything">Makes all verbs, for messages.</param>
+internal sealed class CommandLineReader(Command root, CommonOptions common, Func<Command>? everything = null)
 {
     private static readonly ParserConfiguration _parser = new() { EnablePosixBundling = false, ResponseFileTokenReplacer = null };
 
@@ -17,9 +20,10 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
     public ParseResult Read(IReadOnlyList<string> args)
     {
         var line = Parse(args);
-        if (new LineMistake(line, args).Unmatched() is { } unmatched)
+        var mistake = new LineMistake(line, args, everything);
+        if ((mistake.Unmatched() ?? mistake.Swallowed()) is { } misread)
         {
-            throw unmatched;
+            throw misread;
         }
         if (line.CommandResult.Command is not Verb)
         {

@@ -1,13 +1,13 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using NativeEngine.Cli.Verbs;
 
 namespace NativeEngine.Cli;
 
 /// <summary>What is wrong with a line that does not parse: one sentence with its values, and what to type in its place.</summary>
 /// <param name="parse">The line as the parser took it.</param>
 /// <param name="args">The line as it was given.</param>
-internal sealed class LineMistake(ParseResult parse, IReadOnlyList<string> args)
+/// <param name="whole">Makes the tree of all verbs, to tell which of them has an option; null: that is not told.</param>
+internal sealed class LineMistake(ParseResult parse, IReadOnlyList<string> args, Func<Command>? whole = null)
 {
     // What others call our options.
     private static readonly Dictionary<string, string> _elsewhere = new(StringComparer.Ordinal)
@@ -52,6 +52,12 @@ internal sealed class LineMistake(ParseResult parse, IReadOnlyList<string> args)
             : !words.Contains(word) && args.Contains(word) ? Usage($"after -- nothing is an option, and {_path} does not take the argument '{word}'", "leave -- out")
             : UnknownOption(word.Split('=', ':')[0], word);
     }
+
+    /// <summary>An option whose value is the next option, to which the parser does not object; null when there is none.</summary>
+    public EngineException? Swallowed() =>
+        Options.FirstOrDefault(o => parse.GetResult(o) is { Implicit: false } result && result.Tokens.Any(token => args.Contains(token.Value) && Options.Any(other => other.Name == token.Value))) is { } bare
+            ? Usage($"{bare.Name} needs a value, {bare.HelpName}: {bare.Description}", Valued(bare))
+            : null;
 
     /// <summary>The first thing that the parser itself objects to; <paramref name="origin"/> of a value is "run.yaml:3: " where it is not on the line.</summary>
     public EngineException Refused(ParseError error, Func<Option, string> origin)
@@ -127,9 +133,11 @@ internal sealed class LineMistake(ParseResult parse, IReadOnlyList<string> args)
         {
             return Usage(sentence, $"did you mean '--{near}'?");
         }
-        string[] others = [.. VerbList.Table().Root.All.Where(verb => verb.Options.Any(option => option.Names.Contains(name))).Select(verb => verb.Path)];
+        string[] others = [.. (whole is null ? [] : Below(whole())).Where(verb => verb.Options.Any(option => option.Name == name)).Select(CommandLineReader.Path)];
         return Usage(sentence, others.Length == 0 ? $"{_path} --help" : $"{string.Join(", ", others.Take(3))} {(others.Length == 1 ? "has" : "have")} it; what {_path} has: {_path} --help");
     }
+
+    private static IEnumerable<Command> Below(Command command) => command.Subcommands.SelectMany(Below).Prepend(command);
 
     private IEnumerable<Option> Options => _command.Options.Concat(parse.RootCommandResult.Command.Options);
 
