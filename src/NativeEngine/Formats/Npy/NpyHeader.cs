@@ -24,7 +24,7 @@ internal sealed record NpyHeader(DType DType, bool FortranOrder, long[] Shape, l
     {
         if (fileLength < 10 || head[0] != 0x93 || !head[1..].StartsWith("NUMPY"u8))
         {
-            throw FormatErrors.Bad(file, fileLength == 0 ? "the file is empty" : "not a .npy file: it does not begin with \\x93NUMPY and a version", "in Python: numpy.save('F.npy', array.astype('float32')) writes one");
+            throw FormatErrors.Bad(file, fileLength == 0 ? "not a .npy file: it is empty, so it does not begin with \\x93NUMPY and a version" : "not a .npy file: it does not begin with \\x93NUMPY and a version", "in Python: numpy.save('F.npy', array.astype('float32')) writes one");
         }
         (int major, int minor) = (head[6], head[7]);
         if (major is < 1 or > 3 || minor != 0)
