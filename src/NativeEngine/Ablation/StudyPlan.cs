@@ -161,7 +161,7 @@ public sealed class StudyPlan
                 {
                     throw new EngineException(ErrorKind.Usage,
                         $"unit {name} has {size} tokens, {packer.Sequences.Count} sequences of {settings.Length}; a batch of {Study.Training.Budget.Batch} cannot be drawn from it",
-                        "give a smaller training.batch or units.length, or larger units.tokens");
+                        $"give training.batch of at most {Math.Max(1, packer.Sequences.Count)}, a smaller units.length, or larger units.tokens");
                 }
                 if (!UnitPlanner.Fits(size, settings.Tokens, settings.Tolerance))
                 {

@@ -136,6 +136,9 @@ public class JsonlReaderTests
         byte[] whole = File.ReadAllBytes(zipped);
         File.WriteAllBytes(zipped, whole[..^12]);
         Fails(zipped, "a.jsonl.gz");
+        // All of the lines are there, and only the check sum behind them is not.
+        File.WriteAllBytes(zipped, whole[..^8]);
+        Fails(zipped, "truncated");
         File.WriteAllBytes(zipped, [.. "not gzip at all"u8]);
         Fails(zipped, "a.jsonl.gz");
         Fails(folder.File("missing.jsonl"), "no such file");
