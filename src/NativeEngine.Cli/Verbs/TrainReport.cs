@@ -22,17 +22,26 @@ internal static class TrainReport
             : new RunManifest(Path.Combine(folder, RunManifest.FileName), context.CommandLine, settings.Options, model.Model.Device, inputs);
         manifest?.Write();
         RunResult result;
+        var watch = new StarvationWatch();
         using (var progress = context.Progress("training", options.Steps, "steps"))
         {
             var run = new TrainingRun(trainer, model.Model, evaluation, options, settings)
             {
                 Ranks = ranks.Group,
-                OnStep = step => Report(step, context.Talk, progress, () => string.Create(CultureInfo.InvariantCulture,
-                    $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %")),
+                OnStep = step =>
+                {
+                    WarnOfStarved(step, watch, trainer.Data.Sources, context.Talk);
+                    Report(step, context.Talk, progress, () => string.Create(CultureInfo.InvariantCulture,
+                        $"loss {step.Loss:F4}, {step.Tokens / step.Seconds:F0} tokens/s, {step.Examples} trained, {step.Kept} kept, selection {100 * step.SelectionSeconds / step.Seconds:F0} %"));
+                },
                 OnEvaluation = (step, e) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
                     $"after step {step}: held-out loss {e.Total.MeanLoss:F4}, on completions {e.Total.CompletionLoss:F4}")),
-                OnReclustered = (step, groups) => context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
-                    $"after step {step}: examples in {groups.Clusters} clusters, the largest of {groups.Assignment.Count(a => a == 0)}, {100 * groups.Explained:F0} % of the variance between them")),
+                OnReclustered = (step, groups) =>
+                {
+                    watch.Restart();
+                    context.Talk.Info(string.Create(CultureInfo.InvariantCulture,
+                        $"after step {step}: examples in {groups.Clusters} clusters, the largest of {groups.Assignment.Count(a => a == 0)}, {100 * groups.Explained:F0} % of the variance between them"));
+                },
                 OnCheckpoint = saved =>
                 {
                     output?.Keep();
@@ -94,6 +103,22 @@ internal static class TrainReport
             talk.Warn($"step {step.Step}: {fault.What}; {fault.Done}");
         }
         progress.Report(step.Step, text);
+    }
+
+    /// <summary>Warns of the sources that this step shows to be starved. A step that left examples out because of values that are not finite has told so by itself and does not count.</summary>
+    internal static void WarnOfStarved(StepReport step, StarvationWatch watch, IReadOnlyList<string> sources, TalkWriter talk)
+    {
+        if (step.Skipped || step.Faults.Count > 0)
+        {
+            return;
+        }
+        foreach (var starved in watch.Observe(step.PoolBySource, step.TrainedBySource, step.Kept))
+        {
+            string probability = starved.Probability < 1e-30 ? "less than 1e-30" : starved.Probability.ToString("G2", CultureInfo.InvariantCulture);
+            talk.Warn(
+                $"step {step.Step}: no example of the source {sources[starved.Source]} was trained in {starved.Steps} step{(starved.Steps == 1 ? "" : "s")} whose pools had {starved.Drawn} of them, which has the probability {probability} by chance; "
+                + "--quota proportional gives every source its share, --keep decides which are trained whole");
+        }
     }
 
     // The model is worth more than its page: nobody trains again because a disk was full at the end.
