@@ -203,6 +203,10 @@ class Figure:
         names, rows = self.columns[0]["values"], len(self.columns[0]["values"])
         cells = [r for r in self.root.iter(SVG + "rect") if set(r.get("class", "").split()) & {"cell", "none"}]
         scale, cells = cells[:5], cells[5:]
+        both = any("b" in c.get("class").split() for c in scale)
+        for c, share in zip(scale, (1, 0.5, 0, 0.5, 1) if both else (0, 0.25, 0.5, 0.75, 1)):
+            if abs(float(c.get("fill-opacity")) - (0.06 + 0.94 * share)) > 0.011:
+                self.off(f"the scale has shade {c.get('fill-opacity')} for {share} of the largest value")
         columns = self.columns[1:]
         if len(cells) != rows * len(columns):
             self.off(f"{len(cells)} cells for {rows} x {len(columns)} values")
@@ -525,7 +529,7 @@ def main(arguments):
         del arguments[at:at + 2]
     for a in (a for a in arguments if not a.startswith("--")):
         inside = [os.path.join(folder, f) for folder, _, files in os.walk(a) for f in files if f.endswith(".html")] if os.path.isdir(a) else [a]
-        pages += sorted(p for p in inside if os.path.isdir(p[: p.rindex(".")] + "_files"))
+        pages += sorted(p for p in inside if os.path.isdir(os.path.splitext(p)[0] + "_files"))
     if not pages:
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2
