@@ -35,6 +35,14 @@ public sealed class StatisticsTests
         Assert.Contains("sum to more", Assert.Throws<EngineException>(() => Mixture.Of([1e308, 1e308])).Message);
 
     [Fact]
+    public void Descent_MoreUnitsThanTheLeastWeightHasRoomFor_KeepsThem()
+    {
+        const int Units = 20_000;
+        var flat = MixtureDescent.Run(Mixture.Uniform(Units, Enumerable.Range(0, Units)), _ => new(1, new double[Units]));
+        Assert.Equal(Units, flat.Mixture.Units.Count);
+    }
+
+    [Fact]
     public void Prediction_NormalErrors_Covers()
     {
         int inside = 0, conformal = 0;
