@@ -134,6 +134,12 @@ public sealed class StudyPlan
         var units = new List<DataUnit>();
         var sources = new List<StudySource>();
         var settings = Study.Units;
+        var domains = Evaluation.Sources.Select((name, d) => (name, d)).ToDictionary(p => p.name, p => p.d, StringComparer.Ordinal);
+        var scoredOf = new long[domains.Count];
+        for (int i = 0; i < Evaluation.Count; i++)
+        {
+            scoredOf[Evaluation.SourceOf(i)] += Evaluation.LabelCount(i);
+        }
         foreach (string source in documents.Sources)
         {
             var (all, heldOut, seed, repeated) = documents.Counts(source);
@@ -166,13 +172,7 @@ public sealed class StudyPlan
                 units.Add(new DataUnit(at, name, source, size, tokens[cuts[k]].Length, packer.Sequences.Count, UnitPlanner.Hash(own.Skip(cuts[k].Start.Value).Take(tokens[cuts[k]].Length)), ""));
                 units[at] = units[at] with { SequenceHash = ContentHash.Of(MixtureDataset.FromSequences(_sequences[at].Select(s => (source, s)))) };
             }
-            int domain = Evaluation.Sources.ToList().IndexOf(source);
-            long scored = 0;
-            for (int i = 0; i < Evaluation.Count; i++)
-            {
-                scored += Evaluation.SourceOf(i) == domain ? Evaluation.LabelCount(i) : 0;
-            }
-            int evaluated = domain < 0 ? 0 : Evaluation.SourceSizes[domain];
+            var (evaluated, scored) = domains.TryGetValue(source, out int domain) ? (Evaluation.SourceSizes[domain], scoredOf[domain]) : (0, 0);
             if (evaluated == 0)
             {
                 // By a hash of the prompt: where all prompts are alike, all or none are held out.

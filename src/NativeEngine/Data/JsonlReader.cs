@@ -99,8 +99,8 @@ public sealed class JsonlReader
             }
             if (hasSources is null)
             {
-                hasSources = sourced;
-                foreach (var held in Release(window, sourced))
+                hasSources = sourced && window.Count < SourceWindow;
+                foreach (var held in Release(window, hasSources.Value))
                 {
                     yield return held;
                 }

@@ -81,6 +81,16 @@ public class JsonlReaderTests
     }
 
     [Fact]
+    public void Read_SourceAppearsRightAfterTheWindow_ThatLineIsBad()
+    {
+        string text = string.Concat(Enumerable.Repeat("{\"text\":\"x\"}\n", JsonlReader.SourceWindow)) + "{\"text\":\"y\",\"source\":\"s\"}";
+        var reader = Over(text, _skip);
+        Assert.All(reader.Read(), static e => Assert.Equal(JsonlReader.DefaultSource, e.Source));
+        Assert.Equal((JsonlReader.SourceWindow, 1), (reader.ExampleCount, reader.BadLineCount));
+        Assert.Equal(JsonlReader.SourceWindow + 1, reader.BadLines[0].Line);
+    }
+
+    [Fact]
     public void Read_SourceAppearsWithinTheWindow_EarlierLinesWithoutAreBad()
     {
         const string Text = "{\"text\":\"x\"}\n{\"text\":\"y\",\"source\":\"s\"}\n{\"text\":\"z\"}";
