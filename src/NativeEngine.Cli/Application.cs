@@ -12,7 +12,7 @@ internal static class Application
         var common = new CommonOptions();
         // "nengine help train" is "nengine train --help".
         args = args is ["help", .. var rest] ? [.. rest, "--help"] : args;
-        var reader = new CommandLineReader(VerbList.Create(common, args), common);
+        var reader = new CommandLineReader(VerbList.Create(common, args), common, static () => VerbList.Create(new CommonOptions()));
         // Until the line is understood these are guesses good enough to report that it is not.
         var line = args.TakeWhile(arg => arg != "--").ToArray();
         var talk = OpenTalk(line.Contains("--no-color"), quiet: false, verbose: line.Contains("--verbose"));
@@ -94,6 +94,7 @@ internal static class Application
         }
         if (line.Contains("--help") || line.Contains("-h"))
         {
+            CommandLineReader.RequireVerb(parse, line);
             result.Write(
                 text => HelpText.Write(text, command, common),
                 json =>

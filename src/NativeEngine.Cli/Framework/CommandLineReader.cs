@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 
 namespace NativeEngine.Cli;
 
@@ -7,18 +6,25 @@ namespace NativeEngine.Cli;
 /// From arguments to a checked parse: the line is read once to find the verb, --config and --set; what they give and the line does
 /// not is added to the line, and the whole is read again. So every value, wherever it comes from, is parsed and checked the same way.
 /// </summary>
-internal sealed class CommandLineReader(Command root, CommonOptions common)
+/// <param name="root">The verbs, at least the one of the line.</param>
+/// <param name="common">The options of all of them.</param>
+/// <param name="everything">Makes all verbs, for messages.</param>
+internal sealed class CommandLineReader(Command root, CommonOptions common, Func<Command>? everything = null)
 {
     private static readonly ParserConfiguration _parser = new() { EnablePosixBundling = false, ResponseFileTokenReplacer = null };
 
-    /// <summary>Parses without judging: for --help and --version, which work beside any mistake.</summary>
+    /// <summary>Parses without judging: for --help and --version, which work beside any mistake but a misspelt verb.</summary>
     public ParseResult Parse(IReadOnlyList<string> args) => root.Parse(args, _parser);
 
     /// <summary>Parses with configuration applied; throws a usage error for the first thing that is wrong.</summary>
     public ParseResult Read(IReadOnlyList<string> args)
     {
         var line = Parse(args);
-        ThrowIfUnmatched(line, args);
+        var mistake = new LineMistake(line, args, everything);
+        if ((mistake.Unmatched() ?? mistake.Swallowed()) is { } misread)
+        {
+            throw misread;
+        }
         if (line.CommandResult.Command is not Verb)
         {
             throw MissingVerb(line.CommandResult.Command);
@@ -27,13 +33,23 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         var whole = settings.Count == 0 ? line : Parse(Extend(args, settings));
         if (whole.Errors.Count > 0)
         {
-            throw Mistake(whole, whole.Errors[0], settings);
+            throw new LineMistake(whole, args).Refused(
+                whole.Errors[0], option => settings.FirstOrDefault(setting => setting.Option == option)?.Origin is { } place ? $"{place}: " : "");
         }
         if (whole.GetValue(common.Quiet) && whole.GetValue(common.Verbose))
         {
             throw new EngineException(ErrorKind.Usage, "--quiet and --verbose exclude each other", "leave one of them out");
         }
         return whole;
+    }
+
+    /// <summary>Throws for a word that stands where a verb should and is none.</summary>
+    public static void RequireVerb(ParseResult line, IReadOnlyList<string> args)
+    {
+        if (line.CommandResult.Command.Subcommands.Count > 0 && line.UnmatchedTokens is [var word, ..] && !word.StartsWith('-'))
+        {
+            throw new LineMistake(line, args).Unmatched()!;
+        }
     }
 
     private List<Setting> Settings(ParseResult line)
@@ -64,51 +80,10 @@ internal sealed class CommandLineReader(Command root, CommonOptions common)
         return extended;
     }
 
-    private static void ThrowIfUnmatched(ParseResult line, IReadOnlyList<string> args)
-    {
-        var command = line.CommandResult.Command;
-        // To the parser a misspelt option is an argument like any other where the verb takes arguments.
-        var options = args.TakeWhile(word => word != "--").Where(word => word.StartsWith("--", StringComparison.Ordinal));
-        var misspelt = line.CommandResult.Children.OfType<ArgumentResult>().SelectMany(result => result.Tokens).Select(token => token.Value).Intersect(options);
-        List<string> unmatched = [.. misspelt, .. line.UnmatchedTokens];
-        if (unmatched.Count == 0)
-        {
-            return;
-        }
-        string word = unmatched.FirstOrDefault(token => token.StartsWith("--", StringComparison.Ordinal)) ?? unmatched[0];
-        if (command.Subcommands.Count > 0 && !unmatched[0].StartsWith('-'))
-        {
-            string verb = unmatched[0];
-            var names = command.Subcommands.Select(sub => sub.Name);
-            throw new EngineException(ErrorKind.Usage, $"unknown verb '{verb}' for {Path(command)}",
-                Suggestion.Nearest(verb, names) is { } near ? $"did you mean '{near}'?" : $"the verbs are {string.Join(", ", names)}");
-        }
-        if (!word.StartsWith('-'))
-        {
-            throw new EngineException(ErrorKind.Usage, $"{Path(command)} does not take the argument '{word}'", $"{Path(command)} --help");
-        }
-        string name = word.Split('=', ':')[0];
-        var known = command.Options.Concat(line.RootCommandResult.Command.Options).Select(option => option.Name);
-        throw new EngineException(ErrorKind.Usage, $"unknown option '{name}' for {Path(command)}",
-            Suggestion.Nearest(name, known) is { } option ? $"did you mean '{option}'?" : $"{Path(command)} --help");
-    }
-
     private static EngineException MissingVerb(Command command) => new(
         ErrorKind.Usage,
         $"{Path(command)} needs a verb: {string.Join(", ", command.Subcommands.Select(sub => sub.Name))}",
         $"{Path(command)} --help");
-
-    private static EngineException Mistake(ParseResult parse, ParseError error, List<Setting> settings)
-    {
-        var option = error.SymbolResult as OptionResult ?? error.SymbolResult?.Parent as OptionResult;
-        string origin = settings.FirstOrDefault(setting => setting.Option == option?.Option)?.Origin is { } place ? $"{place}: " : "";
-        var command = parse.CommandResult.Command;
-        // The parser names only the missing option.
-        var missing = command.Options.FirstOrDefault(o => o.Required && parse.GetResult(o) is null or { Implicit: true } && error.Message.Contains($"'{o.Name}'", StringComparison.Ordinal));
-        return missing is not null && command is Verb verb
-            ? new EngineException(ErrorKind.Usage, $"{Path(command)} needs {missing.Name} {missing.HelpName}: {missing.Description}", verb.Example)
-            : new EngineException(ErrorKind.Usage, origin + error.Message.TrimEnd('.'), $"{Path(command)} --help");
-    }
 
     /// <summary>"nengine ablate train".</summary>
     public static string Path(Command command)

@@ -53,7 +53,7 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         if (equals <= 0)
         {
-            throw new EngineException(ErrorKind.Usage, $"--set expects key=value, got '{text}'", "for example --set seed=7");
+            throw new EngineException(ErrorKind.Usage, $"--set expects key=value, got '{text}'", text.Contains('=', StringComparison.Ordinal) ? "for example --set seed=7" : $"--set {text}=VALUE, for example --set seed=7");
         }
         string[] path = text[..equals].Split('.');
         var section = root;
@@ -79,7 +79,7 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
         {
             string why = error is FileNotFoundException or DirectoryNotFoundException ? "there is no such file" : error.Message.TrimEnd('.');
             throw new EngineException(ErrorKind.BadInput, $"the configuration file {path} cannot be read: {why}",
-                MissingPath.Hint(path) ?? $"nengine {Name(chain)} --print-config > {path} writes one with every option", error);
+                MissingPath.Hint(path) ?? $"nengine {Name(chain)} --print-config > {(Directory.Exists(path) ? Path.Combine(path, "run.yaml") : path)} writes one with every option", error);
         }
     }
 
@@ -137,7 +137,7 @@ internal sealed class ConfigFile(Command root, IReadOnlyList<Command> chain, Com
         return new EngineException(
             ErrorKind.Usage,
             $"{where}: unknown key '{key}' for {verb}",
-            Suggestion.Nearest(key, known) is { } word ? $"did you mean '{word}'?" : $"keys are the long option names of nengine {verb} --help; those of another verb go under its name");
+            LineMistake.Meant(key.TrimStart('-'), [.. known]) is { } word ? $"did you mean '{word}'?" : $"keys are the long option names of nengine {verb} --help; those of another verb go under its name");
     }
 
     private static string Name(IEnumerable<Command> commands) => string.Join(' ', commands.Select(command => command.Name));

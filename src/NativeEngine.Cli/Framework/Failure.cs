@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
+
 namespace NativeEngine.Cli;
 
 /// <summary>How a run ended badly: the exit code, a sentence, and what to do.</summary>
-internal sealed record Failure(int Code, string Message, string? Hint)
+internal sealed partial record Failure(int Code, string Message, string? Hint)
 {
     /// <summary>A defect of this program: none of the documented codes.</summary>
     public const int Defect = 1;
@@ -35,6 +37,7 @@ internal sealed record Failure(int Code, string Message, string? Hint)
         {
             Hint = Code switch
             {
+                (int)ErrorKind.BadInput when Place().Match(Message) is { Success: true } at => $"correct line {at.Groups[2].Value} of {at.Groups[1].Value}",
                 (int)ErrorKind.BadInput when command is Verb verb => $"for example {verb.Example}",
                 (int)ErrorKind.WillNotFit => $"the same command with --dry-run tells what it needs; {name} --help what makes it smaller",
                 (int)ErrorKind.DeviceUnavailable => "nengine doctor",
@@ -51,6 +54,9 @@ internal sealed record Failure(int Code, string Message, string? Hint)
         int code = error.HResult & 0xFFFF;
         return OperatingSystem.IsWindows() ? code is 39 or 112 : code is 28 or 122;
     }
+
+    [GeneratedRegex(@"^(\S+?):(\d+): ")]
+    private static partial Regex Place();
 
     private static bool WorkingFolderIsGone()
     {

@@ -18,7 +18,7 @@ internal static class Opt
             Description = description,
             HelpName = valueName,
             DefaultValueFactory = _ => defaultValue,
-            CustomParser = result => ParseNumber(name, result, min, max) ?? default,
+            CustomParser = result => ParseNumber(name, valueName, result, min, max) ?? default,
         };
 
     /// <summary>A number that may be left out; null then.</summary>
@@ -27,8 +27,15 @@ internal static class Opt
         {
             Description = description,
             HelpName = valueName,
-            CustomParser = result => ParseNumber(name, result, min, max),
+            CustomParser = result => ParseNumber(name, valueName, result, min, max),
         };
+
+    /// <summary>A whole number among the arguments.</summary>
+    public static Argument<int> Index(string name, string description) => new(name)
+    {
+        Description = description,
+        CustomParser = result => ParseNumber<int>(name, name, result, null, null) ?? 0,
+    };
 
     /// <summary>A text with a default.</summary>
     public static Option<string> Text(string name, string valueName, string description, string defaultValue) => new(name)
@@ -102,7 +109,7 @@ internal static class Opt
         },
     };
 
-    private static T? ParseNumber<T>(string name, ArgumentResult result, T? min, T? max)
+    private static T? ParseNumber<T>(string name, string valueName, ArgumentResult result, T? min, T? max)
         where T : struct, INumber<T>
     {
         string text = result.Tokens[0].Value;
@@ -111,15 +118,17 @@ internal static class Opt
         string kind = integer ? "an integer" : "a number";
         if (!T.TryParse(text, styles, CultureInfo.InvariantCulture, out var value) || !T.IsFinite(value))
         {
-            result.AddError($"{name} expects {kind}{Range(min, max)}, got '{text}'");
+            result.AddError($"{name} expects {kind}{Range(min, max)}, got '{text}'{Meant()}");
             return null;
         }
         if ((min is { } low && value < low) || (max is { } high && value > high))
         {
-            result.AddError($"{name} expects {kind}{Range(min, max)}, got {text}");
+            result.AddError($"{name} expects {kind}{Range(min, max)}, got {text}{Meant()}");
             return null;
         }
         return value;
+
+        string Meant() => NumberGuess.Question(text, integer, seconds: valueName == "S", min, max);
     }
 
     private static string Range<T>(T? min, T? max)

@@ -57,20 +57,27 @@ internal sealed class OutputFolder : IDisposable
         }
     }
 
-    /// <summary>The same refusals without touching anything, for --dry-run. Returns the absolute path.</summary>
-    public static string Check(string path, bool resume)
+    /// <summary>The same refusals without touching anything, for --dry-run. Returns the absolute path. <paramref name="resumable"/>: the verb has --resume.</summary>
+    public static string Check(string path, bool resume, bool resumable = false)
     {
         if (string.IsNullOrWhiteSpace(path))
         {
-            throw new EngineException(ErrorKind.Usage, "--output is empty", "give a folder");
+            throw new EngineException(ErrorKind.Usage, "--output is empty", "--output runs/first");
         }
         if (File.Exists(path))
         {
-            throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is a file", "choose another --output");
+            throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is a file", $"--output {Free(path)}");
         }
         if (!resume && Directory.Exists(path) && !IsEmpty(path))
         {
-            throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is not empty", "choose another --output, or continue with --resume where the verb has it");
+            throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' is not empty", $"--output {Free(path)}{(resumable ? ", or --resume to go on there" : "")}");
+        }
+        for (string? above = System.IO.Path.GetDirectoryName(path); above is { Length: > 0 }; above = System.IO.Path.GetDirectoryName(above))
+        {
+            if (File.Exists(above))
+            {
+                throw new EngineException(ErrorKind.Usage, $"the output folder '{path}' cannot be made: '{above}' is a file", $"--output {Free(above)}");
+            }
         }
         return System.IO.Path.GetFullPath(path);
     }
@@ -133,6 +140,13 @@ internal sealed class OutputFolder : IDisposable
         }
     }
 
+    // The next name that nothing has: runs/x-2.
+    private static string Free(string path)
+    {
+        string name = System.IO.Path.TrimEndingDirectorySeparator(path);
+        return Enumerable.Range(2, int.MaxValue - 2).Select(i => FormattableString.Invariant($"{name}-{i}")).First(p => !System.IO.Path.Exists(p));
+    }
+
     // What is unfinished counts as nothing: another process's probe, or what one that was killed has left.
     private static bool IsEmpty(string folder) =>
         Directory.EnumerateFileSystemEntries(folder).Select(e => System.IO.Path.GetFileName(e)).All(name => name == LockName || TemporaryName.IsTemporary(name));
@@ -147,9 +161,13 @@ internal static class OutputFile
     /// </summary>
     public static string Check(string path, params ReadOnlySpan<string?> inputs)
     {
-        if (string.IsNullOrWhiteSpace(path) || Directory.Exists(path))
+        if (string.IsNullOrWhiteSpace(path))
         {
-            throw new EngineException(ErrorKind.Usage, $"the output file '{path}' is a folder or empty", "give a file name");
+            throw new EngineException(ErrorKind.Usage, "the name of the output file is empty", "give a file name");
+        }
+        if (Directory.Exists(path))
+        {
+            throw new EngineException(ErrorKind.Usage, $"the output file '{path}' is a folder", $"name a file in it: {Path.Combine(path, "NAME")}");
         }
         string full = Path.GetFullPath(path);
         string folder = Path.GetDirectoryName(full)!;
@@ -177,6 +195,15 @@ internal static class OutputFile
             }
         }
         return full;
+    }
+
+    /// <summary>Refuses a name without the ending by which others know what the file is; devices need none.</summary>
+    public static void RequireEnding(string path, string ending)
+    {
+        if (!path.EndsWith(ending, StringComparison.OrdinalIgnoreCase) && !path.StartsWith("/dev/", StringComparison.Ordinal))
+        {
+            throw new EngineException(ErrorKind.Usage, $"--output is {path}, expected a name that ends in {ending}, by which others know what it is", $"--output {Path.ChangeExtension(path, ending)}");
+        }
     }
 
     /// <summary>Refuses two outputs that are one file.</summary>

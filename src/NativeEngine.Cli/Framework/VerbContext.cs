@@ -24,7 +24,8 @@ internal sealed class VerbContext
             parse.GetValue(common.Threads), Environment.GetEnvironmentVariable, Limits, Environment.ProcessorCount, talk.Warn);
         if (!DeviceChoice.IsName(DeviceName))
         {
-            throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{DeviceName}'", "nengine doctor shows the devices");
+            throw new EngineException(ErrorKind.Usage, $"--device expects auto, cpu, cuda[:i] or opencl[:p.d], got '{DeviceName}'",
+                DeviceChoice.IsName(DeviceName.ToLowerInvariant()) ? $"--device {DeviceName.ToLowerInvariant()}" : "nengine doctor shows the devices");
         }
         _device = new DeviceChoice(DeviceName, Precision);
     }
@@ -124,7 +125,7 @@ internal sealed class VerbContext
 
     /// <summary>--output, where the verb cannot do without.</summary>
     public string NeedOutput() => Output
-        ?? throw new EngineException(ErrorKind.Usage, "--output is needed here", $"give --output {_common.Output.HelpName}");
+        ?? throw new EngineException(ErrorKind.Usage, $"{CommandLineReader.Path(_parse.CommandResult.Command)} needs --output {_common.Output.HelpName}", ((Verb)_parse.CommandResult.Command).Example);
 
     /// <summary>Whether an option was given (on the line, with --set or in the configuration) rather than left at its default.</summary>
     public bool IsGiven(Option option) => _parse.GetResult(option) is { Implicit: false };

@@ -26,8 +26,8 @@ internal sealed class ExampleFeaturesOptions
         }
     }
 
-    /// <summary>Reads a file, computes a row of features for every example, and says what it assumed.</summary>
-    public ExampleFeatures Compute(VerbContext context, string path)
+    /// <summary>Reads a file, computes a row of features for every example, and says what it assumed; <paramref name="check"/> hears how many there are before the work.</summary>
+    public ExampleFeatures Compute(VerbContext context, string path, Action<int> check)
     {
         string name = context.Need(_model), kind = context.Need(_kind);
         var reader = _fields.Open(context, path, keepLines: true, idField: context.Get(_id));
@@ -37,6 +37,7 @@ internal sealed class ExampleFeaturesOptions
         using var device = context.OpenDevice();
         using var model = TrainableModel.Open(name, ByteTokenizer.Create, null, context.Seed, device, context.Cancellation);
         var data = MixtureDataset.Build(examples, model.Tokenizer, DatasetOptions.Training(model.Model.Config.ContextLength, LossOn.All), context.Cancellation);
+        check(data.Count);
         string assumed = context.IsGiven(_model) ? "" : ", which has learnt nothing yet (--model names one that has)";
         string sources = data.Sources.Count > 1 ? $"{data.Sources.Count} sources" : data.Sources is [JsonlReader.DefaultSource] ? $"one source, since no line has a field \"{_fields.SourceField(context)}\" (--source-field names another)" : "one source";
         context.Talk.Info($"{reader.Name}: {data.Report}; {sources}");

@@ -29,6 +29,12 @@ internal sealed class SelectionInput : IDisposable
         Rows = _rows.View.Reshape(file.Rows, file.Columns);
     }
 
+    /// <summary>Reads a selection; refuses the features in its place.</summary>
+    public static SelectionDocument Document(string path, string features) =>
+        FeatureFile.IsName(path) && !FeatureFile.IsName(features)
+            ? throw new EngineException(ErrorKind.Usage, $"{path} holds features and {features} does not: they stand in each other's place", $"{features} --features {path}")
+            : SelectionDocument.Load(path);
+
     /// <summary>A row for every example.</summary>
     public Tensor<float> Rows { get; }
 

@@ -13,7 +13,9 @@ internal static class TrainingData
     private const ulong BuiltInSeed = 1;
 
     public static MixtureDataset Load(VerbContext context, DataInput fields, string path, Tokenizer tokenizer, int length, LossOn lossOn) =>
-        path == BuiltIn
+        path != BuiltIn && !Path.Exists(path) && Suggestion.Nearest(path, [BuiltIn]) is not null
+            ? throw new EngineException(ErrorKind.BadInput, $"reading {path}: there is no such file", $"--data {BuiltIn}")
+            : path == BuiltIn
             ? Generated(context, BuiltInTrain, fields.Limit(context) ?? BuiltInTrain, SynthesisSplit.Train, tokenizer, DatasetOptions.Training(length, lossOn))
             : fields.Load(context, path, tokenizer, DatasetOptions.Training(length, lossOn));
 

@@ -29,8 +29,8 @@ internal sealed class DiffRunsVerb : Verb
         {
             if (!File.Exists(Path.Combine(folder, MetricsHistory.FileName)))
             {
-                throw new EngineException(ErrorKind.BadInput, Directory.Exists(folder) ? $"{folder} is no training run: it has no {MetricsHistory.FileName}" : $"there is no folder {folder}",
-                    MissingPath.Hint(folder, holding: MetricsHistory.FileName) ?? "name the --output of train");
+                throw new EngineException(ErrorKind.BadInput, Directory.Exists(folder) ? $"{folder} is no training run: it has no {MetricsHistory.FileName}" : File.Exists(folder) ? $"{folder} is a file, a training run's folder is needed" : $"there is no folder {folder}",
+                    MissingPath.Hint(folder, holding: MetricsHistory.FileName) ?? $"nengine train --model preset:0.2m --data builtin --steps 200 --output {(Path.Exists(folder) ? "runs/first" : folder)} makes one");
             }
         }
         var found = RunComparison.Of(a, b, context.Cancellation);

@@ -30,10 +30,7 @@ internal sealed class ExportVerb : Verb
         {
             throw new EngineException(ErrorKind.Usage, "--weights-only leaves M.onnx as it is, so --kv-cache and --inline-limit do nothing", "leave them out");
         }
-        if (!output.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase))
-        {
-            throw new EngineException(ErrorKind.Usage, $"--output is {context.Output}, expected a name that ends in .onnx", "for example --output model.onnx");
-        }
+        OutputFile.RequireEnding(context.NeedOutput(), ".onnx");
         string folder = context.Need(_model);
         if (File.Exists(Path.Combine(folder, "adapter_config.json")) && !File.Exists(Path.Combine(folder, ConfigJson.FileName)))
         {

@@ -34,10 +34,7 @@ internal sealed class FeaturesVerb : Verb
     public override int Run(VerbContext context)
     {
         string output = OutputFile.Check(context.NeedOutput(), context.Need(_data));
-        if (!output.EndsWith(".npy", StringComparison.OrdinalIgnoreCase) && !output.StartsWith("/dev/", StringComparison.Ordinal))
-        {
-            throw new EngineException(ErrorKind.Usage, $"--output is {context.Output}, expected a name that ends in .npy, by which others know what it is", $"--output {context.Output}.npy");
-        }
+        OutputFile.RequireEnding(context.NeedOutput(), ".npy");
         string? sources = context.Get(_sources) is { } s ? OutputFile.Check(s) : null, index = context.Get(_index) is { } i ? OutputFile.Check(i) : null;
         string[] outputs = [.. new[] { output, sources, index }.OfType<string>()];
         if (outputs.Distinct(StringComparer.Ordinal).Count() < outputs.Length)

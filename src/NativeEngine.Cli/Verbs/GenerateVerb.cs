@@ -66,8 +66,9 @@ internal sealed class GenerateVerb : Verb
         context.Result.WriteText((whole.StartsWith(shown, StringComparison.Ordinal) ? whole[shown.Length..] : "") + "\n");
         int added = all.Count - ids.Length;
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        context.Talk.Info(added == 0 ? $"no token was added: the model ended the text at once{(context.Get(_ask) ? "" : " (--ask ends the prompt as training does)")}"
-            : FormattableString.Invariant($"{added} tokens in {seconds:0.00} s, {added / seconds:0} tokens/s{(added < options.MaxTokens ? "; the model ended the text" : "")}"));
+        context.Talk.Info(options.MaxTokens == 0 ? "no token was asked for"
+            : added == 0 ? $"no token was added: the model ended the text at once{(context.Get(_ask) ? "" : " (--ask ends the prompt as training does)")}"
+            : FormattableString.Invariant($"{added} tokens in {seconds:0.00} s, {added / seconds:0} tokens/s{(added == options.MaxTokens ? "" : all.Count >= model.Config.ContextLength ? $"; the model's context of {model.Config.ContextLength} tokens is full" : "; the model ended the text")}"));
         context.Result.WriteJson(json =>
         {
             json.WriteNumber("schema", 1);

@@ -67,7 +67,7 @@ internal sealed class SelectVerb : Verb
         _ = context.Output is { } output ? SelectionOutput.Check(output, hasLines: true) : null;
         _report.Check(context);
         Budget(context.Need(_budget), int.MaxValue);
-        using var examples = _examples.Compute(context, data);
+        using var examples = _examples.Compute(context, data, count => Budget(context.Need(_budget), count));
         return RunAlone(context, examples, examples.File);
     }
 
@@ -258,7 +258,7 @@ internal sealed class SelectVerb : Verb
         var styles = percent ? NumberStyles.AllowDecimalPoint : NumberStyles.None;
         if (!decimal.TryParse(percent ? text[..^1] : text, styles, CultureInfo.InvariantCulture, out decimal value))
         {
-            throw new EngineException(ErrorKind.Usage, $"--budget expects a number of examples or a percentage, got '{text}'", "for example --budget 64 or --budget 50%");
+            throw new EngineException(ErrorKind.Usage, $"--budget expects a number of examples or a percentage, got '{text}'", decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value) && value is > 0 and < 1 ? FormattableString.Invariant($"--budget {100 * value:0.####}%") : "for example --budget 64 or --budget 50%");
         }
         if (percent && value is (<= 0 or > 100))
         {
@@ -305,6 +305,11 @@ internal sealed class SelectVerb : Verb
         {
             var matrix = all.View.Reshape(features.Rows, features.Columns);
             var plan = selector.PlanFinite(sources.Ids, step, matrix);
+            if (plan.Groups.Count == 0)
+            {
+                throw new EngineException(ErrorKind.BadInput, $"{features.Name}: every one of the {features.Rows} rows holds a NaN or an infinity, so nothing can be compared",
+                    $"in Python: numpy.isfinite(numpy.load('{features.Name}')).all(axis=1) tells the good rows of a .npy file");
+            }
             if (plan.Candidates.Count == features.Rows)
             {
                 return (all, plan);

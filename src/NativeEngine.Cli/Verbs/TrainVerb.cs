@@ -87,7 +87,7 @@ internal sealed class TrainVerb : Verb
         var options = ReadOptions(context);
         string? prometheus = context.Get(_prometheus) is { } file && first ? OutputFile.Check(file) : null;
         // The first rank has the folder; the others find it as that one leaves it.
-        string checkedOutput = first ? OutputFolder.Check(context.NeedOutput(), resume) : Path.GetFullPath(context.NeedOutput());
+        string checkedOutput = first ? OutputFolder.Check(context.NeedOutput(), resume, resumable: true) : Path.GetFullPath(context.NeedOutput());
         using var device = context.OpenDevice();
         using var model = OpenModel(context, device);
         var data = LoadData(context, model);

@@ -22,7 +22,7 @@ internal sealed class VerifyVerb : Verb
     public override int Run(VerbContext context)
     {
         string name = context.Need(_selection);
-        var document = SelectionDocument.Load(name);
+        var document = SelectionInput.Document(name, context.Need(_features));
         using var device = context.OpenDevice();
         using var input = new SelectionInput(context, device, document, context.Need(_features), context.Get(_state));
         var found = SelectionVerifier.Verify(document, input.Rows, input.Normalizer, context.Cancellation);

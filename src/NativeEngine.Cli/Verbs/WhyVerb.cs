@@ -8,7 +8,7 @@ namespace NativeEngine.Cli.Verbs;
 internal sealed class WhyVerb : Verb
 {
     private readonly Argument<string> _selection = new("SELECTION.json") { Description = "What select --output wrote." };
-    private readonly Argument<int> _index = new("INDEX") { Description = "The example's row, from 0." };
+    private readonly Argument<int> _index = Opt.Index("INDEX", "The example's row, from 0.");
     private readonly Option<string> _features = Opt.RequiredText("--features", "F.npy|F.npz|F.safetensors", "The features it was made from.");
     private readonly Option<string?> _state = Opt.MaybeText("--state", "IN.safetensors", "The history it started from; default: the file it names.");
 
@@ -24,7 +24,7 @@ internal sealed class WhyVerb : Verb
 
     public override int Run(VerbContext context)
     {
-        var document = SelectionDocument.Load(context.Need(_selection));
+        var document = SelectionInput.Document(context.Need(_selection), context.Need(_features));
         using var device = context.OpenDevice();
         using var input = new SelectionInput(context, device, document, context.Need(_features), context.Get(_state));
         var why = SelectionExplanation.Of(document, context.Get(_index), input.Rows, input.Normalizer);

@@ -134,6 +134,12 @@ public sealed class StudyPlan
         var units = new List<DataUnit>();
         var sources = new List<StudySource>();
         var settings = Study.Units;
+        var domains = Evaluation.Sources.Select((name, d) => (name, d)).ToDictionary(p => p.name, p => p.d, StringComparer.Ordinal);
+        var scoredOf = new long[domains.Count];
+        for (int i = 0; i < Evaluation.Count; i++)
+        {
+            scoredOf[Evaluation.SourceOf(i)] += Evaluation.LabelCount(i);
+        }
         foreach (string source in documents.Sources)
         {
             var (all, heldOut, seed, repeated) = documents.Counts(source);
@@ -155,7 +161,7 @@ public sealed class StudyPlan
                 {
                     throw new EngineException(ErrorKind.Usage,
                         $"unit {name} has {size} tokens, {packer.Sequences.Count} sequences of {settings.Length}; a batch of {Study.Training.Budget.Batch} cannot be drawn from it",
-                        "give a smaller training.batch or units.length, or larger units.tokens");
+                        $"give training.batch of at most {Math.Max(1, packer.Sequences.Count)}, a smaller units.length, or larger units.tokens");
                 }
                 if (!UnitPlanner.Fits(size, settings.Tokens, settings.Tolerance))
                 {
@@ -166,13 +172,7 @@ public sealed class StudyPlan
                 units.Add(new DataUnit(at, name, source, size, tokens[cuts[k]].Length, packer.Sequences.Count, UnitPlanner.Hash(own.Skip(cuts[k].Start.Value).Take(tokens[cuts[k]].Length)), ""));
                 units[at] = units[at] with { SequenceHash = ContentHash.Of(MixtureDataset.FromSequences(_sequences[at].Select(s => (source, s)))) };
             }
-            int domain = Evaluation.Sources.ToList().IndexOf(source);
-            long scored = 0;
-            for (int i = 0; i < Evaluation.Count; i++)
-            {
-                scored += Evaluation.SourceOf(i) == domain ? Evaluation.LabelCount(i) : 0;
-            }
-            int evaluated = domain < 0 ? 0 : Evaluation.SourceSizes[domain];
+            var (evaluated, scored) = domains.TryGetValue(source, out int domain) ? (Evaluation.SourceSizes[domain], scoredOf[domain]) : (0, 0);
             if (evaluated == 0)
             {
                 // By a hash of the prompt: where all prompts are alike, all or none are held out.

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Unicode;
@@ -29,23 +28,13 @@ public sealed class JsonlReader
     /// <summary>The source of all examples of a file without the source field.</summary>
     public const string DefaultSource = "default";
 
-    // What makes JSONL of other files; {0} is the file, {1} the same without its ending.
-    private static readonly (string Ending, string Command)[] _conversions =
-    [
-        (".zst", "zstd -dc {0} | nengine … -"),
-        (".parquet", "python3 -c \"import pandas; pandas.read_parquet('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
-        (".arrow", "python3 -c \"import datasets; datasets.Dataset.from_file('{0}').to_json('{1}.jsonl')\""),
-        (".feather", "python3 -c \"import pandas; pandas.read_feather('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
-        (".csv", "python3 -c \"import pandas; pandas.read_csv('{0}').to_json('{1}.jsonl', orient='records', lines=True)\""),
-        (".tsv", "python3 -c \"import pandas; pandas.read_csv('{0}', sep='\\t').to_json('{1}.jsonl', orient='records', lines=True)\""),
-    ];
-
     private static readonly JsonDocumentOptions _strict = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
     private readonly string _name;
     private readonly Func<Stream> _open;
     private readonly JsonlOptions _options;
     private readonly List<BadLine> _badLines = [];
+    private string? _firstHint;
 
     /// <summary>Reads a file by its path; a name ending in <c>.gz</c> is decompressed.</summary>
     public JsonlReader(string path, JsonlOptions? options = null)
@@ -83,6 +72,7 @@ public sealed class JsonlReader
     {
         LineCount = ExampleCount = BadLineCount = 0;
         _badLines.Clear();
+        _firstHint = null;
         using var stream = _open();
         var lines = new LineSplitter(stream, MaxLineBytes, skips: _options.OnBadLine == BadLinePolicy.Skip);
         var window = new List<Example>();
@@ -109,8 +99,8 @@ public sealed class JsonlReader
             }
             if (hasSources is null)
             {
-                hasSources = sourced;
-                foreach (var held in Release(window, sourced))
+                hasSources = sourced && window.Count < SourceWindow;
+                foreach (var held in Release(window, hasSources.Value))
                 {
                     yield return held;
                 }
@@ -131,10 +121,10 @@ public sealed class JsonlReader
             throw new EngineException(ErrorKind.BadInput, LineCount == 0
                 ? $"reading {_name}: expected examples, one JSON object a line, got an empty file"
                 : $"reading {_name}: expected examples, got {LineCount} lines without one that is usable{FirstReason()}",
-                _options.ChoicesField is { } choices
+                _firstHint ?? (_options.ChoicesField is { } choices
                     ? $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{choices}\":[\"…\",\"…\"],\"{_options.AnswerField}\":0,\"{_options.SourceField}\":\"…\"}}"
                     : $"a line looks like {{\"{_options.PromptField}\":\"…\",\"{_options.CompletionField}\":\"…\",\"{_options.SourceField}\":\"…\"}} "
-                        + $"or {{\"{_options.TextField}\":\"…\",\"{_options.SourceField}\":\"…\"}}");
+                        + $"or {{\"{_options.TextField}\":\"…\",\"{_options.SourceField}\":\"…\"}}"));
         }
     }
 
@@ -198,8 +188,10 @@ public sealed class JsonlReader
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
         {
+            bool gzip = lines.Line == 0 && e is InvalidDataException && _name.EndsWith(".gz", StringComparison.OrdinalIgnoreCase);
             throw new EngineException(ErrorKind.BadInput,
-                $"reading {_name} after line {lines.Line}: {e.Message.TrimEnd('.')}", "is the file complete?", e);
+                gzip ? $"reading {_name}: it is not gzip, as its name says" : $"reading {_name} after line {lines.Line}: {e.Message.TrimEnd('.')}",
+                gzip ? $"if it is plain text: mv {_name} {_name[..^3]}" : "is the file complete?", e);
         }
     }
 
@@ -207,7 +199,7 @@ public sealed class JsonlReader
     {
         if (!Utf8.IsValid(line.Span))
         {
-            return Bad(number, "it is not valid UTF-8");
+            return Bad(number, "it is not valid UTF-8", ForeignHint(line.Span));
         }
         // Once no reason is told any more, none is looked for.
         if (IsSilent && !JsonSyntax.IsValue(line.Span))
@@ -220,7 +212,7 @@ public sealed class JsonlReader
             var root = document.RootElement;
             if (root.ValueKind != JsonValueKind.Object)
             {
-                return Bad(number, $"expected a JSON object, got {Describe(root)}");
+                return Bad(number, $"expected a JSON object, got {Describe(root)}", ForeignHint(line.Span));
             }
             string? source = NameIn(root, _options.SourceField, number, out bool bad);
             if (bad)
@@ -236,7 +228,7 @@ public sealed class JsonlReader
         }
         catch (JsonException e)
         {
-            return Bad(number, $"it is not valid JSON (byte {e.BytePositionInLine})");
+            return Bad(number, $"it is not valid JSON (byte {e.BytePositionInLine})", ForeignHint(line.Span));
         }
         catch (InvalidOperationException)
         {
@@ -307,6 +299,9 @@ public sealed class JsonlReader
     /// <summary>Whether bad lines are only counted: the first ones were kept with their reasons.</summary>
     private bool IsSilent => _options.OnBadLine == BadLinePolicy.Skip && _badLines.Count >= _options.ReasonsKept;
 
+    // Of a file that begins so; later lines are odd ones.
+    private string? ForeignHint(ReadOnlySpan<byte> line) => ExampleCount > 0 || BadLineCount > 0 ? null : ForeignData.OfBytes(_name, line);
+
     private Example? Bad(long line, string reason, string? hint = null)
     {
         if (_options.OnBadLine == BadLinePolicy.Fail)
@@ -314,6 +309,7 @@ public sealed class JsonlReader
             throw new EngineException(ErrorKind.BadInput, $"{_name}:{line}: {reason}",
                 hint ?? "correct the line, or leave such lines out with --on-bad-line skip");
         }
+        _firstHint = BadLineCount == 0 ? hint : _firstHint;
         BadLineCount++;
         if (_badLines.Count < _options.ReasonsKept)
         {
@@ -336,11 +332,7 @@ public sealed class JsonlReader
 
     private static Stream OpenFile(string path)
     {
-        if (_conversions.FirstOrDefault(c => path.EndsWith(c.Ending, StringComparison.OrdinalIgnoreCase)) is { Ending: not null } other)
-        {
-            throw new EngineException(ErrorKind.BadInput, $"reading {path}: {other.Ending[1..]} files are not read as data, only JSONL is",
-                string.Format(CultureInfo.InvariantCulture, other.Command, path, path[..^other.Ending.Length]));
-        }
+        ForeignData.Refuse(path);
         try
         {
             var file = InputFile.Open(path);
@@ -355,7 +347,8 @@ public sealed class JsonlReader
     }
 
     private static string OpenHint(string path) => path.Length == 0 ? "name a file, or - for standard input"
-        : Directory.Exists(path) ? MissingPath.Hint(Path.Combine(path, "*.jsonl")) ?? "name a file in it, or join several: cat *.jsonl > all.jsonl"
+        : Directory.Exists(path) ? File.Exists(Path.Combine(path, "config.json")) ? $"it is a model's: nengine eval --model {path} --data FILE.jsonl"
+            : MissingPath.Inside(path, ".jsonl") ?? "name a file in it, or join several: cat *.jsonl > all.jsonl"
         : File.Exists(path) ? $"ls -l {path}"
         : MissingPath.Hint(path) ?? $"nengine data synth --output {path} makes one to try with";
 
@@ -374,6 +367,10 @@ public sealed class JsonlReader
             return null;
         }
         // The longest one is the text, the longest two in their order are prompt and completion.
+        if (ForeignData.OfObject(_name, line) is { } conversion)
+        {
+            return conversion;
+        }
         string[] names = [.. Texts(line).Where(n => n != _options.SourceField && n != _options.IdField).OrderByDescending(n => line.GetProperty(n).GetString()!.Length).Take(2)];
         if (names.Length == 0)
         {

@@ -46,14 +46,24 @@ public sealed class PerplexityEvaluator
                 CompletionLossSum = s.CompletionLossSum + losses[i].Completion,
             };
         }
+        var squares = new double[sources.Length];
+        for (int i = 0; i < data.Count; i++)
+        {
+            squares[data.SourceOf(i)] += SquaredResidual(data, losses, sources[data.SourceOf(i)].MeanLoss, i);
+        }
         for (int s = 0; s < sources.Length; s++)
         {
-            sources[s] = sources[s] with { StandardError = StandardError(data, losses, sources[s], s) };
+            sources[s] = sources[s] with { StandardError = StandardError(sources[s], squares[s]) };
         }
         var total = new SourceLoss(
             "all", sources.Sum(s => s.Examples), sources.Sum(s => s.Tokens), sources.Sum(s => s.Bytes), losses.Sum(l => l.All),
             sources.Sum(s => s.CompletionTokens), losses.Sum(l => l.Completion));
-        return new EvaluationResult(total with { StandardError = StandardError(data, losses, total, null) }, sources);
+        double all = 0;
+        for (int i = 0; i < data.Count; i++)
+        {
+            all += SquaredResidual(data, losses, total.MeanLoss, i);
+        }
+        return new EvaluationResult(total with { StandardError = StandardError(total, all) }, sources);
     }
 
     /// <summary>The summed loss of every example, over all its label tokens and over those of its completion.</summary>
@@ -84,23 +94,14 @@ public sealed class PerplexityEvaluator
         return result;
     }
 
-    private static double StandardError(MixtureDataset data, (double All, double Completion)[] losses, SourceLoss of, int? source)
+    private static double SquaredResidual(MixtureDataset data, (double All, double Completion)[] losses, double mean, int example)
     {
-        if (of.Examples < 2)
-        {
-            return double.NaN;
-        }
-        double squares = 0;
-        for (int i = 0; i < data.Count; i++)
-        {
-            if (source is null || data.SourceOf(i) == source)
-            {
-                double residual = losses[i].All - (of.MeanLoss * data.LabelCount(i));
-                squares += residual * residual;
-            }
-        }
-        return Math.Sqrt(squares * of.Examples / (of.Examples - 1.0)) / of.Tokens;
+        double residual = losses[example].All - (mean * data.LabelCount(example));
+        return residual * residual;
     }
+
+    private static double StandardError(SourceLoss of, double squares) =>
+        of.Examples < 2 ? double.NaN : Math.Sqrt(squares * of.Examples / (of.Examples - 1.0)) / of.Tokens;
 
     private static int CompletionStart(MixtureDataset data, int example) => Math.Max(data.CompletionStart(example), data.LabelStart(example));
 

@@ -79,9 +79,14 @@ internal sealed class StrictJson
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw FormatErrors.Bad(file, $"not valid JSON: {e.Message}", inner: e);
+            throw FormatErrors.Bad(file, $"not valid JSON: {Plain(e)}", inner: e);
         }
     }
+
+    // The parser's sentence, with the place as people say it.
+    private static string Plain(Exception error) => error is JsonException { LineNumber: { } line, BytePositionInLine: { } at } && error.Message.IndexOf(" LineNumber:", StringComparison.Ordinal) is > 0 and var end
+        ? FormattableString.Invariant($"{error.Message[..end].TrimEnd('.')} (line {line + 1}, byte {at})")
+        : error.Message;
 
     /// <summary>A sentence about this value, to throw: FILE: "path" + sentence.</summary>
     public EngineException Bad(string sentence, string? hint = null) => FormatErrors.Bad(File, $"{Where} {sentence}", hint);

@@ -27,13 +27,23 @@ public static class StrictYaml
         }
         catch (YamlException e)
         {
-            throw FormatErrors.Bad(FormattableString.Invariant($"{name}:{e.Start.Line}"), $"not valid YAML: {e.Message.ReplaceLineEndings(" ")}", inner: e);
+            throw Tabbed(yaml) is { } line
+                ? FormatErrors.Bad(FormattableString.Invariant($"{name}:{line}"), "not valid YAML: a tab indents the line, where YAML wants spaces", $"sed -i 's/\\t/  /g' {name}", e)
+                : FormatErrors.Bad(FormattableString.Invariant($"{name}:{e.Start.Line}"), $"not valid YAML: {e.Message.ReplaceLineEndings(" ").TrimEnd('.')}",
+                    e.Message.StartsWith("Duplicate", StringComparison.Ordinal) ? $"leave one of them out of {name}" : "a line is key: value; a value with ': ' or ' #' in it goes in quotes", e);
         }
         // The library throws these for a bracket that nothing closes and for a value without a key.
         catch (Exception e) when (e is InvalidOperationException or ArgumentException)
         {
             throw FormatErrors.Bad(FormattableString.Invariant($"{name}:{parser.Line}"), "not valid YAML: a bracket is not closed, or a value has no key", inner: e);
         }
+    }
+
+    // The first line that a tab indents, counted from 1.
+    private static int? Tabbed(string yaml)
+    {
+        int at = Array.FindIndex(yaml.Split('\n'), line => line[..^line.TrimStart().Length].Contains('\t', StringComparison.Ordinal) && line.Trim().Length > 0);
+        return at < 0 ? null : at + 1;
     }
 
     private sealed class Limited(IParser inner, string name) : IParser

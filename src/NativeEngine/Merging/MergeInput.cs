@@ -82,5 +82,5 @@ internal sealed class MergeInput : IDisposable
     private static bool Exists(string path) => Directory.Exists(path) || File.Exists(path);
 
     private static EngineException Missing(string path) =>
-        new(ErrorKind.BadInput, $"the model {path} is neither a folder nor a file here", MissingPath.Hint(path, folder: true) ?? "models are folders on this machine; nothing is downloaded");
+        new(ErrorKind.BadInput, $"the model {path} is neither a folder nor a file here", MissingPath.Download(path) ?? MissingPath.Hint(path, folder: true) ?? "models are folders on this machine; nothing is downloaded");
 }

@@ -104,7 +104,9 @@ internal sealed class MergePlan : IDisposable
         }
         if (_problems.Count > 0)
         {
-            throw Refuse(string.Join("; ", _problems.Take(MostProblems)) + (_problems.Count > MostProblems ? $"; and {_problems.Count - MostProblems} more" : ""), null);
+            // The same sentence about many tensors is said once.
+            string[] said = [.. _problems.GroupBy(p => p[(p.IndexOf("\": ", StringComparison.Ordinal) + 1)..]).Select(g => g.Count() == 1 ? g.First() : $"{g.First()} (so it is for {g.Count()} tensors)")];
+            throw Refuse(string.Join("; ", said.Take(MostProblems)) + (said.Length > MostProblems ? $"; and {said.Length - MostProblems} more" : ""), null);
         }
     }
 

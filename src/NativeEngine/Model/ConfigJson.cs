@@ -20,7 +20,7 @@ public static class ConfigJson
         {
             throw new EngineException(ErrorKind.BadInput, $"{folder}: there is no {FileName}, so this is no model folder",
                 Directory.Exists(folder) ? "the --output of nengine train is one, and so is a download of a Llama model from Hugging Face"
-                    : MissingPath.Hint(folder, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {folder} makes one");
+                    : MissingPath.Download(folder) ?? MissingPath.Hint(folder, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {folder} makes one");
         }
         return Parse(StrictJson.Load(path));
     }

@@ -79,6 +79,8 @@ public sealed record LlamaConfig
         Check(KeyValueHeads > 0 && Heads % KeyValueHeads == 0, "num_key_value_heads", KeyValueHeads, $"a divisor of num_attention_heads {Heads}");
         Check(HeadSize > 0 && HeadSize % 2 == 0 && HeadSize <= 4096, "head_dim", HeadSize, "an even number from 2 to 4,096");
         Check(ContextLength is > 0 and <= 1 << 24, "max_position_embeddings", ContextLength, "1 to 16,777,216");
+        // The table of rotary angles is one array.
+        Check(ContextLength * (HeadSize / 2L) <= Array.MaxLength, "max_position_embeddings", ContextLength, FormattableString.Invariant($"at most {Array.MaxLength / (HeadSize / 2):N0} with a head_dim of {HeadSize}"));
         Check(NormEpsilon > 0 && NormEpsilon < 1, "rms_norm_eps", NormEpsilon, "a number between 0 and 1");
         Check(RopeTheta > 0 && double.IsFinite(RopeTheta), "rope_theta", RopeTheta, "a positive number");
         return this;

@@ -32,9 +32,16 @@ public static class ModelPresets
         {
             throw new EngineException(ErrorKind.Usage, $"{model} has fresh weights; a trained model's folder is needed here", $"nengine train --model {model} --data builtin --steps 200 --output runs/first");
         }
-        if (Names.Contains(model))
+        string name = model.StartsWith("preset", StringComparison.OrdinalIgnoreCase) ? model[6..].TrimStart(':', '=', '-', '/') : model;
+        if (Names.FirstOrDefault(n => n.Equals(name, StringComparison.OrdinalIgnoreCase)) is { } preset)
         {
-            throw new EngineException(ErrorKind.Usage, $"there is no folder {model}; the preset is written {Prefix}{model}", $"--model {Prefix}{model}");
+            throw new EngineException(ErrorKind.Usage, $"there is no folder {model}; the preset is written {Prefix}{preset}", $"--model {Prefix}{preset}");
+        }
+        if (File.Exists(model))
+        {
+            string folder = Path.GetDirectoryName(model) is { Length: > 0 } parent ? parent : ".";
+            throw new EngineException(ErrorKind.BadInput, $"{model} is a file; a model is a folder with config.json, model.safetensors and tokenizer.json",
+                File.Exists(Path.Combine(folder, ConfigJson.FileName)) ? $"--model {folder}" : MissingPath.Inside(folder, null, ConfigJson.FileName) ?? "nengine train --model preset:0.2m --data builtin --steps 200 --output runs/first makes one");
         }
     }
 

@@ -37,7 +37,7 @@ public sealed class TextGenerator(LlamaModel model)
     private IEnumerable<int> Continue(int[] prompt, GenerationOptions options, CancellationToken cancellation)
     {
         var device = model.Device;
-        int total = Math.Min(model.Config.ContextLength, prompt.Length + options.MaxTokens);
+        int total = (int)Math.Min(model.Config.ContextLength, (long)prompt.Length + options.MaxTokens);
         using var cache = new KeyValueCache(device, model.Config, total);
         using var workspace = new Workspace(device);
         var random = new CounterRandom(options.Seed, RandomPurpose.Generation);

@@ -22,11 +22,17 @@ internal sealed record AxisScale(double Low, double High, double Start, double S
 
     /// <summary>
     /// Round values within the range: multiples of 1, 2 or 5 times a power of ten, about <paramref name="wanted"/> of them; on a logarithmic axis
-    /// powers of ten with labels, and between them 2 and 5 (labelled where there are fewer than three decades).
+    /// powers of ten with labels, and between them 2 and 5 (labelled where there are fewer than three decades). Never so few that a value between them
+    /// cannot be read: two, or on a logarithmic axis three, below which it takes steps as a linear one does.
     /// </summary>
     public IReadOnlyList<AxisTick> Ticks(int wanted = 6)
     {
-        return Logarithmic ? Decades() : Steps(wanted);
+        var ticks = Logarithmic ? Decades() : Steps(wanted);
+        for (int least = Logarithmic ? 3 : 2; ticks.Count(t => t.Label is not null) < least; wanted++)
+        {
+            ticks = Steps(wanted);
+        }
+        return ticks;
     }
 
     /// <summary>A logarithmic axis whose ends are powers of ten around the values.</summary>

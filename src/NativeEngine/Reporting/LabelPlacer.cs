@@ -24,6 +24,9 @@ internal sealed class LabelPlacer(Box area)
     /// <summary>Keeps a place free of labels.</summary>
     public void Reserve(Box box) => _taken.Add(box);
 
+    /// <summary>Whether nothing is there.</summary>
+    public bool IsFree(Box box) => !_taken.Exists(box.Overlaps);
+
     /// <summary>Finds room for a label of a text beside a point, and takes it; null when there is none.</summary>
     public PlacedLabel? Place(double x, double y, double gap, string text, double size)
     {

@@ -67,14 +67,20 @@ public sealed class LineFigure : Figure
             {
                 return new DataTable(Name, Title, [DataColumn.Of(XName, first), .. Series.Select(s => DataColumn.Of(s.Name, s.Y))]);
             }
-            double[] all = [.. Series.SelectMany(s => s.X).Distinct().Order()];
+            // A position that a series has twice, as where a line ends and another begins, has as many rows.
+            double[] all = [.. Series.SelectMany(s => s.X.GroupBy(x => x).Select(g => (X: g.Key, Count: g.Count()))).GroupBy(g => g.X).OrderBy(g => g.Key)
+                .SelectMany(g => Enumerable.Repeat(g.Key, g.Max(x => x.Count)))];
             var columns = Series.Select(s =>
             {
                 var values = new double[all.Length];
                 Array.Fill(values, double.NaN);
-                for (int i = 0; i < s.X.Count; i++)
+                for (int i = 0, row = 0; i < s.X.Count; i++, row++)
                 {
-                    values[Array.BinarySearch(all, s.X[i])] = s.Y[i];
+                    while (all[row] != s.X[i])
+                    {
+                        row++;
+                    }
+                    values[row] = s.Y[i];
                 }
                 return DataColumn.Of(s.Name, values);
             });

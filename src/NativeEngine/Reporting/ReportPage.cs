@@ -19,7 +19,7 @@ public static class ReportPage
         *{box-sizing:border-box}
         body{margin:0;background:var(--page);color:var(--text);font:16px/1.5 system-ui,"Segoe UI","Helvetica Neue",Arial,sans-serif}
         main{max-width:800px;margin:0 auto;padding:28px 20px 56px}
-        h1{font-size:28px;line-height:1.2;margin:0 0 6px}h2{font-size:20px;line-height:1.3;margin:44px 0 6px}p{margin:0 0 14px;max-width:70ch;overflow-wrap:anywhere}
+        h1,h2{overflow-wrap:anywhere}h1{font-size:28px;line-height:1.2;margin:0 0 6px}h2{font-size:20px;line-height:1.3;margin:44px 0 6px}p{margin:0 0 14px;max-width:70ch;overflow-wrap:anywhere}
         .lead{color:var(--soft);font-size:17px}
         dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px;margin:22px 0 8px}
         dl.facts div{background:var(--tint);border-radius:8px;padding:10px 12px}dl.facts dt{font-size:13px;color:var(--soft)}

@@ -57,11 +57,11 @@ public static class RooflineFigure
         plot.DrawX("operations per byte", x.Ticks());
         plot.DrawY("G operations/s", y.Ticks());
         var labels = new LabelPlacer(new Box(area.Left + 2, area.Top, area.Right, area.Bottom - 2));
-        DrawRoofs(svg, roofs, x, y, peak, labels, area.Right);
         foreach (var m in points)
         {
             labels.Reserve(Around(x.At(m.Intensity), y.At(m.FlopsPerSecond / 1e9), 4));
         }
+        DrawRoofs(svg, roofs, x, y, peak, labels, area.Right);
         foreach (var m in points)
         {
             svg.Dot(Colour(m, roofs), x.At(m.Intensity), y.At(m.FlopsPerSecond / 1e9), 4, Tell(m, roofs));
@@ -93,15 +93,26 @@ public static class RooflineFigure
             {
                 next++;
             }
-            string label = string.Join(", ", levels[i..next].Select(level => FormattableString.Invariant($"{level.Name} {level.Speed:0}"))) + " GB/s";
-            double width = FigureStyle.TextWidth(label, FigureStyle.SmallSize), slope = rise / decade;
-            double start = x.At(levels[i].From) + 5, top = y.At(levels[i].Speed * levels[i].From) - (8 * slope) - 4;
-            svg.Text("small quiet halo", start, top, label, "start", degrees);
-            for (double along = 0; along < width; along += 6)
+            // The longest that ends below the highest roof, and where on its line no point is.
+            double slope = rise / decade, startX = x.At(levels[i].From) + 5, startY = y.At(levels[i].Speed * levels[i].From) - (8 * slope) - 4;
+            double cosine = Math.Cos(degrees * Math.PI / 180), sine = Math.Sin(degrees * Math.PI / 180), room = (startY - y.At(peak / 1e9)) / -sine;
+            var (first, last) = (levels[i], levels[next - 1]);
+            string each = string.Join(", ", levels[i..next].Select(level => FormattableString.Invariant($"{level.Name} {level.Speed:0}")));
+            string range = next - i == 1 ? each : FormattableString.Invariant($"{first.Name}–{last.Name} {first.Speed:0}–{last.Speed:0}");
+            string label = ((string[])[each + " GB/s", range + " GB/s", range]).FirstOrDefault(l => FigureStyle.TextWidth(l, FigureStyle.SmallSize) <= room) ?? first.Name;
+            double width = FigureStyle.TextWidth(label, FigureStyle.SmallSize), shift = 0;
+            while (shift + 6 + width <= room && !Boxes(shift).All(labels.IsFree))
             {
-                double cx = start + (along * Math.Cos(-degrees * Math.PI / 180)), cy = top - (along * Math.Sin(-degrees * Math.PI / 180));
-                labels.Reserve(Around(cx, cy - 4, 7));
+                shift += 6;
             }
+            shift = Boxes(shift).All(labels.IsFree) ? shift : 0;
+            svg.Text("small quiet halo", startX + (shift * cosine), startY + (shift * sine), label, "start", degrees);
+            foreach (var box in Boxes(shift).ToArray())
+            {
+                labels.Reserve(box);
+            }
+
+            IEnumerable<Box> Boxes(double from) => Enumerable.Range(0, (int)Math.Ceiling(width / 6)).Select(k => from + (6 * k)).Select(along => Around(startX + (along * cosine), startY + (along * sine) - 4, 7));
         }
         double Height(int level) => y.At(levels[level].Speed * levels[level].From);
         double fastest = roofs.Levels().Max(level => level.BytesPerSecond);

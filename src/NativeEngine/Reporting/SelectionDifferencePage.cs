@@ -59,7 +59,8 @@ public static class SelectionDifferencePage
         string[] starved = [.. d.Sources.Where(s => s.A > 0 && s.B == 0).Select(NameOf)];
         return new ReportSection("Which sources gained or lost?", answer + (starved.Length > 0 ? $" The second has nothing of {string.Join(", ", starved)}." : ""))
         {
-            Figures =
+            // Bars of nothing show nothing; the table has the numbers.
+            Figures = d.Sources.All(s => s.A == s.B) ? [] :
             [
                 new BarFigure
                 {
@@ -72,7 +73,7 @@ public static class SelectionDifferencePage
                 new DataTable(
                     "sources", "Picks of each source", DataColumn.Of("source", [.. d.Sources.Select(NameOf)]), Column("size", s => s.Size), Column("first", s => s.A), Column("second", s => s.B),
                     Column("both", s => s.Both), Column("both by chance", s => s.Expected), Column("Jaccard", s => s.Jaccard),
-                    DataColumn.Of("kept whole", [.. d.Sources.Select(s => (s.KeptA, s.KeptB) switch { (true, true) => "in both", (true, false) => "in the first", (false, true) => "in the second", _ => "" })])),
+                    DataColumn.Of("kept whole", [.. d.Sources.Select(s => (s.KeptA, s.KeptB) switch { (true, true) => "in both", (true, false) => "in the first", (false, true) => "in the second", _ => "no" })])),
             ],
         };
 
@@ -105,12 +106,12 @@ public static class SelectionDifferencePage
         string what = cosine ? "negative cosine similarity" : "distance";
         var changes = d.Sources.Zip(coverage).Select(p => (Source: NameOf(p.First), Change: p.Second.DistanceB - p.Second.DistanceA)).ToArray();
         string answer = $"On the same features the objective is {ReportNumber.Short(before)} for the first and {ReportNumber.Short(after)} for the second"
-            + (before > 0 ? string.Create(CultureInfo.InvariantCulture, $", {100 * ((after / before) - 1):+0.00;-0.00;0.00} %.") : ".")
+            + (before > 0 ? string.Create(CultureInfo.InvariantCulture, $", a change of {100 * ((after / before) - 1):+0.00;-0.00;0.00} %.") : ".")
             + (changes.Where(c => c.Change > 0).OrderByDescending(c => c.Change).Select(c => c.Source).FirstOrDefault() is { } worse ? $" The examples of {worse} lie farther from their nearest pick than before, by the most." : "")
             + (d.SameMeasure ? "" : " The two compare features in different ways; both are measured as the first does.");
         return new ReportSection("What do they cover?", answer)
         {
-            Figures =
+            Figures = changes.All(c => c.Change is null or 0) ? [] :
             [
                 new BarFigure
                 {

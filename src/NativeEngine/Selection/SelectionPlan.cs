@@ -134,9 +134,11 @@ public sealed class SelectionPlan
                 {
                     taken += _kept.BinarySearch(position) >= 0 ? 1 : 0;
                 }
-                Insert(new SelectionGroup(_ids[s], _members[s], taken, true));
+                _groups.Add(new SelectionGroup(_ids[s], _members[s], taken, true));
             }
         }
+        // Sorted once: there may be as many sources as examples.
+        _groups.Sort(static (a, b) => a.Source != b.Source ? a.Source.CompareTo(b.Source) : a.Part.CompareTo(b.Part));
         FindCandidates();
     }
 

@@ -48,11 +48,13 @@ public sealed class TopKSparsifier(Device device, int top, ColumnMode mode = Col
     {
         int d = importance.Length;
         int smallest = mode == ColumnMode.Smallest ? h : h / 2;
-        var ascending = Enumerable.Range(0, d).OrderBy(k => importance[k]);
-        var descending = Enumerable.Range(0, d).OrderByDescending(k => importance[k]);
-        return mode == ColumnMode.Sampling
-            ? Sampled(random, source, importance, h)
-            : [.. ascending.Take(smallest), .. descending.Take(h - smallest)];
+        if (mode == ColumnMode.Sampling)
+        {
+            return Sampled(random, source, importance, h);
+        }
+        int[] least = [.. Enumerable.Range(0, d).OrderBy(k => importance[k]).Take(smallest)];
+        // Among equals the lowest columns would come first on both sides.
+        return [.. least, .. Enumerable.Range(0, d).Except(least).OrderByDescending(k => importance[k]).Take(h - smallest)];
     }
 
     /// <summary>Without replacement in proportion to importance: the h largest of log(u) / importance (Efraimidis and Spirakis 2006).</summary>

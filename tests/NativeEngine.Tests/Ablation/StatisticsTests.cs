@@ -21,6 +21,28 @@ public sealed class StatisticsTests
     }
 
     [Fact]
+    public void Pearson_EqualValuesWhoseMeanIsRounded_IsUndefined()
+    {
+        double[] equal = [0.1, 0.1, 0.1], rising = [1, 2, 4];
+        Assert.Equal(double.NaN, Correlation.PearsonOf(equal, rising));
+        Assert.Equal(double.NaN, Correlation.PearsonOf(rising, equal));
+        Assert.Equal(double.NaN, new Calibration(equal, rising).Slope);
+        Assert.False(new Calibration(equal, rising).Prediction(0.1).IsDefined);
+    }
+
+    [Fact]
+    public void Mixture_WeightsWithoutAFiniteSum_AreRefused() =>
+        Assert.Contains("sum to more", Assert.Throws<EngineException>(() => Mixture.Of([1e308, 1e308])).Message);
+
+    [Fact]
+    public void Descent_MoreUnitsThanTheLeastWeightHasRoomFor_KeepsThem()
+    {
+        const int Units = 20_000;
+        var flat = MixtureDescent.Run(Mixture.Uniform(Units, Enumerable.Range(0, Units)), _ => new(1, new double[Units]));
+        Assert.Equal(Units, flat.Mixture.Units.Count);
+    }
+
+    [Fact]
     public void Prediction_NormalErrors_Covers()
     {
         int inside = 0, conformal = 0;

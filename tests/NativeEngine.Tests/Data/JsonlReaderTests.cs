@@ -81,6 +81,16 @@ public class JsonlReaderTests
     }
 
     [Fact]
+    public void Read_SourceAppearsRightAfterTheWindow_ThatLineIsBad()
+    {
+        string text = string.Concat(Enumerable.Repeat("{\"text\":\"x\"}\n", JsonlReader.SourceWindow)) + "{\"text\":\"y\",\"source\":\"s\"}";
+        var reader = Over(text, _skip);
+        Assert.All(reader.Read(), static e => Assert.Equal(JsonlReader.DefaultSource, e.Source));
+        Assert.Equal((JsonlReader.SourceWindow, 1), (reader.ExampleCount, reader.BadLineCount));
+        Assert.Equal(JsonlReader.SourceWindow + 1, reader.BadLines[0].Line);
+    }
+
+    [Fact]
     public void Read_SourceAppearsWithinTheWindow_EarlierLinesWithoutAreBad()
     {
         const string Text = "{\"text\":\"x\"}\n{\"text\":\"y\",\"source\":\"s\"}\n{\"text\":\"z\"}";
@@ -126,6 +136,9 @@ public class JsonlReaderTests
         byte[] whole = File.ReadAllBytes(zipped);
         File.WriteAllBytes(zipped, whole[..^12]);
         Fails(zipped, "a.jsonl.gz");
+        // All of the lines are there, and only the check sum behind them is not.
+        File.WriteAllBytes(zipped, whole[..^8]);
+        Fails(zipped, "truncated");
         File.WriteAllBytes(zipped, [.. "not gzip at all"u8]);
         Fails(zipped, "a.jsonl.gz");
         Fails(folder.File("missing.jsonl"), "no such file");

@@ -59,6 +59,7 @@ public sealed class StoriesTests
             // One text a batch: the same bits.
             Assert.Equal(result.Sources, new PerplexityEvaluator(model) { TokensPerBatch = 1 }.Evaluate(data).Sources);
             Assert.Equal([.. _lilyTokens[1..]], new TextGenerator(model).Generate([1], new GenerationOptions(_lilyTokens.Length - 1)));
+            Assert.Equal([.. _lilyTokens[1..]], new TextGenerator(model).Generate([1], new GenerationOptions(int.MaxValue)).Take(_lilyTokens.Length - 1));
         }
     }
 

@@ -70,6 +70,7 @@ internal static partial class FuzzFormats
                 var view = features.View.Reshape(N, Width);
                 // What is told about it must not rest on its being true.
                 SelectionExplanation.Of(document, bytes.Length % N, view, GradientNormalizer.None());
+                SelectionCoverage.Of(document, document, SelectionDifference.Of(document, document), view, GradientNormalizer.None());
                 if (read++ % 256 == 0)
                 {
                     SelectionPage.Of(document, view, GradientNormalizer.None(), []);

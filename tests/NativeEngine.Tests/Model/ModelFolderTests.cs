@@ -29,6 +29,13 @@ public sealed class ModelFolderTests
     }
 
     [Fact]
+    public void Validate_RotaryTableBeyondAnArray_IsRefused()
+    {
+        var config = ModelPresets.Create("1m", 256) with { ContextLength = 1 << 24, HeadSize = 256 };
+        Assert.Contains("max_position_embeddings is 16777216, expected at most", Assert.Throws<EngineException>(() => config.Validate("config.json")).Message);
+    }
+
+    [Fact]
     public void Load_SavedInShards_SameBits()
     {
         using var folder = new TinyModelFolder();

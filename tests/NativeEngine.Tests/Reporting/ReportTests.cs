@@ -167,7 +167,7 @@ public sealed partial class ReportTests : IDisposable
         }
     }
 
-    private static (SelectionDocument Document, Report Report) Selected()
+    internal static (SelectionDocument Document, Report Report) Selected()
     {
         const int N = 120, D = 11;
         var random = new Random(7);

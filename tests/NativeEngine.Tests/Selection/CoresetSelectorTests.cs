@@ -136,6 +136,26 @@ public sealed class CoresetSelectorTests : IDisposable
         Assert.Equal(SelectionPlan.AllSources, result.Sources.Single().Source);
     }
 
+    [Fact]
+    public void Plan_AsManySourcesAsExamples_GroupsAscend()
+    {
+        const int Count = 50_000;
+        var options = new SelectionOptions { Budget = Count / 2, KeptSources = Enumerable.Range(0, Count).Where(s => s % 3 == 0).ToHashSet() };
+        var plan = SelectionPlan.Create(options, [.. Enumerable.Range(0, Count)], 0);
+        Assert.Equal(Enumerable.Range(0, Count), plan.Groups.Select(g => g.Source));
+        Assert.All(plan.Groups, g => Assert.Equal(g.Source % 3 == 0, g.Kept));
+    }
+
+    [Fact]
+    public void Columns_LargestSmallestOfEqualImportance_AreDistinct()
+    {
+        using var features = _device.Allocate<float>(Enumerable.Repeat(1f, 3 * 8).ToArray(), MemoryUse.Selection);
+        using var rows = _device.Allocate<int>([0, 1, 2], MemoryUse.Selection);
+        using var columns = _device.Allocate<int>(5, MemoryUse.Selection);
+        new TopKSparsifier(_device, 5, ColumnMode.LargestSmallest).Columns(features.View.Reshape(3, 8), rows.View, 0, 0, columns.View);
+        Assert.Equal([0, 1, 2, 3, 4], _device.Download(columns.View));
+    }
+
     [Theory]
     [InlineData(ColumnMode.Random)]
     [InlineData(ColumnMode.Sampling)]

@@ -11,6 +11,25 @@ public sealed class StreamingTests : IDisposable
 
     public void Dispose() => _device.Dispose();
 
+    [Fact]
+    public void Result_MoreSourcesThanRowsThatStay_PromisesNoBound()
+    {
+        using var selector = new StreamingSelector(_device, new StreamingOptions { Budget = 1, Rows = 4 }, 1);
+        selector.Add([1, 2, 3, 4, 5], [0, 1, 2, 3, 4]);
+        var result = selector.Result();
+        Assert.Equal((1, double.NaN), (result.Reductions, result.Displacement));
+    }
+
+    [Fact]
+    public void Result_CosineOfANormBeyondFloat_IsRefusedAsByExactGreedy()
+    {
+        using var selector = new StreamingSelector(_device, new StreamingOptions { Budget = 1, Metric = DistanceMetric.Cosine, Rows = 8 }, 2);
+        selector.Add([1e30f, 1, 2, 1, 1, 3], [0, 0, 0]);
+        var error = Assert.Throws<EngineException>(() => selector.Result());
+        Assert.Equal(ErrorKind.Numerical, error.Kind);
+        Assert.Contains("feature 0 of 3", error.Message);
+    }
+
     [Theory]
     [InlineData(DistanceMetric.L1, QuotaRule.Proportional, "none")]
     [InlineData(DistanceMetric.L1, QuotaRule.Proportional, "small")]

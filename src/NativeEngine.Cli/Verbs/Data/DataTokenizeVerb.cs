@@ -26,6 +26,7 @@ internal sealed class DataTokenizeVerb : Verb
     public override int Run(VerbContext context)
     {
         string output = OutputFile.Check(context.NeedOutput(), context.Need(_file));
+        OutputFile.RequireEnding(context.NeedOutput(), ".safetensors");
         if (context.Get(_train) is not null && context.IsGiven(_tokenizer))
         {
             throw new EngineException(ErrorKind.Usage, "--tokenizer and --train-bpe exclude each other", "give one of them");

@@ -41,6 +41,10 @@ public sealed class Mixture : IEquatable<Mixture>
             }
             sum += weight;
         }
+        if (!double.IsFinite(sum))
+        {
+            throw new EngineException(ErrorKind.Usage, $"the weights of a mixture of {weights.Length} units sum to more than a number can hold", "only their ratios count: divide them all by the largest");
+        }
         if (!(sum > 0))
         {
             throw new EngineException(ErrorKind.Usage, $"a mixture of {weights.Length} units has no weight above 0", "give at least one unit a weight");

@@ -25,6 +25,7 @@ public sealed class Calibration
             _spread += (proxy[i] - _meanX) * (proxy[i] - _meanX);
             xy += (proxy[i] - _meanX) * (truth[i] - meanY);
         }
+        _spread = Correlation.HasSpread(proxy) ? _spread : 0;
         Slope = _spread > 0 ? xy / _spread : double.NaN;
         Intercept = meanY - (Slope * _meanX);
         _leftOut = new double[_count];

@@ -96,8 +96,11 @@ public sealed record Correlation
             xy += a * b;
         }
         double r = xy / Math.Sqrt(xx) / Math.Sqrt(yy);
-        return xx > 0 && yy > 0 ? Math.Clamp(r, -1, 1) : double.NaN;
+        return xx > 0 && yy > 0 && HasSpread(x) && HasSpread(y) ? Math.Clamp(r, -1, 1) : double.NaN;
     }
+
+    /// <summary>Whether any value differs from the first. Squared deviations do not tell: the mean of equal values is rounded.</summary>
+    internal static bool HasSpread(ReadOnlySpan<double> values) => !values.IsEmpty && values.IndexOfAnyExcept(values[0]) >= 0;
 
     /// <summary>Ranks from 1, ascending; equal values share the mean of their ranks.</summary>
     public static double[] Ranks(ReadOnlySpan<double> values)

@@ -22,6 +22,8 @@ internal sealed class BpeModel
     private readonly bool _fuseUnknown;
     private readonly bool _ignoreMerges;
     private readonly ConcurrentDictionary<string, (int[] Ids, int[] Offsets)> _cache = new(StringComparer.Ordinal);
+    // Its own count takes all its locks, for every word that is not there.
+    private int _cached;
 
     /// <summary>Tokens with ids, merges as id pairs in order of rank, and the model's options.</summary>
     public BpeModel(Dictionary<string, int> vocabulary, List<(int Left, int Right, int Id)> merges, bool bytesAreSymbols,
@@ -65,9 +67,9 @@ internal sealed class BpeModel
         if (!lookup.TryGetValue(word, out var tokens))
         {
             tokens = Merge(word);
-            if (_cache.Count < CachedWords)
+            if (Volatile.Read(ref _cached) < CachedWords && _cache.TryAdd(word.ToString(), tokens))
             {
-                _cache.TryAdd(word.ToString(), tokens);
+                Interlocked.Increment(ref _cached);
             }
         }
         ids.AddRange(tokens.Ids);

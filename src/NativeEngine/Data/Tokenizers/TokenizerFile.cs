@@ -31,8 +31,9 @@ public static class TokenizerFile
                 Directory.Exists(directory) ? $"loading a tokenizer: the folder {directory} has no {FileName}"
                     : $"loading a tokenizer: there is no folder {directory}",
                 isModel ? "tokenizer.model alone is not read; convert it to tokenizer.json with the transformers library"
-                    : !Directory.Exists(directory) ? MissingPath.Hint(directory, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {directory} makes a model"
+                    : !Directory.Exists(directory) ? MissingPath.Download(directory) ?? MissingPath.Hint(directory, holding: FileName) ?? $"nengine train --model preset:0.2m --data builtin --output {directory} makes a model"
                     : File.Exists(Path.Combine(directory, "adapter_config.json")) ? $"it is a LoRA adapter: name the model with --model and this with --adapter {directory}"
+                    : File.Exists(Path.Combine(directory, "..", FileName)) && Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(directory)) is { Length: > 0 } above ? $"did you mean '{above}'?"
                     : $"a model folder holds config.json, model.safetensors and {FileName}; the --output of nengine train is one");
         }
         return TokenizerJson.Read(ReadAll(path), File.Exists(config) ? ReadAll(config) : null, path, config);

@@ -24,7 +24,7 @@ internal sealed record NpyHeader(DType DType, bool FortranOrder, long[] Shape, l
     {
         if (fileLength < 10 || head[0] != 0x93 || !head[1..].StartsWith("NUMPY"u8))
         {
-            throw FormatErrors.Bad(file, "not a .npy file: it does not begin with \\x93NUMPY and a version");
+            throw FormatErrors.Bad(file, fileLength == 0 ? "not a .npy file: it is empty, so it does not begin with \\x93NUMPY and a version" : "not a .npy file: it does not begin with \\x93NUMPY and a version", "in Python: numpy.save('F.npy', array.astype('float32')) writes one");
         }
         (int major, int minor) = (head[6], head[7]);
         if (major is < 1 or > 3 || minor != 0)
@@ -84,7 +84,7 @@ internal sealed record NpyHeader(DType DType, bool FortranOrder, long[] Shape, l
         }
         if (descr.Contains('O', StringComparison.Ordinal))
         {
-            throw FormatErrors.Bad(file, "an array of Python objects: reading one would run code from the file, so it is never read");
+            throw FormatErrors.Bad(file, "an array of Python objects: reading one would run code from the file, so it is never read", "in Python: numpy.save('F.npy', numpy.stack(array).astype('float32'))");
         }
         return descr switch
         {
@@ -100,7 +100,7 @@ internal sealed record NpyHeader(DType DType, bool FortranOrder, long[] Shape, l
             "|i1" or "<i1" => DType.I8,
             "|u1" or "<u1" => DType.U8,
             "|b1" or "<b1" => DType.Bool,
-            _ => throw FormatErrors.Bad(file, $"elements of type {FormatErrors.Quote(descr)} are not read; f2, f4, f8, i1 to i8, u1 to u8 and b1 are"),
+            _ => throw FormatErrors.Bad(file, $"elements of type {FormatErrors.Quote(descr)} are not read; f2, f4, f8, i1 to i8, u1 to u8 and b1 are", "in Python: numpy.save('F.npy', array.astype('float32'))"),
         };
     }
 

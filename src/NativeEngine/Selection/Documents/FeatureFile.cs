@@ -41,6 +41,10 @@ public sealed class FeatureFile : IDisposable
     /// <summary>Elements of a feature.</summary>
     public int Columns { get; }
 
+    /// <summary>Whether a name is one of features, by its ending.</summary>
+    public static bool IsName(string name) =>
+        NamedPart.Of(name, ".safetensors") is not null || NamedPart.Of(name, NpzFile.Ending) is not null || name.EndsWith(".npy", StringComparison.OrdinalIgnoreCase);
+
     /// <summary>
     /// Opens FILE.npy, FILE.npz[#array] or FILE.safetensors[#tensor]; without a name the file holds one. Errors: BadInput with what the file holds.
     /// </summary>
@@ -57,7 +61,8 @@ public sealed class FeatureFile : IDisposable
         return name.EndsWith(".npy", StringComparison.OrdinalIgnoreCase)
             ? Of(name, NpyFile.Open(name))
             : throw FormatErrors.Bad(name, "features are read from .npy, .npz and .safetensors files, by the ending of the name",
-                name.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {name} --budget 10%" : null);
+                name.Contains(".jsonl", StringComparison.OrdinalIgnoreCase) ? $"a data file goes without --features: nengine select {name} --budget 10%"
+                : Directory.Exists(name) ? MissingPath.Inside(name, ".npy") ?? $"nengine features --model {name} --data train.jsonl --output f.npy makes them" : null);
     }
 
     /// <summary>The features of an array, whose file it takes.</summary>

@@ -112,9 +112,10 @@ public sealed record SelectionDifference
                 groups[i] = -1;
             }
         }
+        var (keptA, keptB, firstA, firstB) = (Kept(a), Kept(b), First(a), First(b));
         var rows = sources.Select((name, s) => new SourceDifference(
-            name, size[s], counts[s].A, counts[s].B, counts[s].Both, possible[s].N == 0 ? 0 : (double)possible[s].A * possible[s].B / possible[s].N, Kept(a, name), Kept(b, name),
-            Objective(a, name), Objective(b, name)));
+            name, size[s], counts[s].A, counts[s].B, counts[s].Both, possible[s].N == 0 ? 0 : (double)possible[s].A * possible[s].B / possible[s].N, keptA.Contains(name), keptB.Contains(name),
+            Objective(firstA, name), Objective(firstB, name)));
         MovedExample Moved(int i, SelectionDocument d, Dictionary<int, int> places) => new(i, names[i]!, d.Lines?[places[i]], d.Ids?[places[i]]);
         return new SelectionDifference
         {
@@ -198,8 +199,11 @@ public sealed record SelectionDifference
         }
     }
 
-    private static bool Kept(SelectionDocument d, string source) => d.Sources.Any(s => s.Source == source && s.Kept);
+    private static HashSet<string> Kept(SelectionDocument d) => d.Sources.Where(s => s.Kept).Select(s => s.Source).ToHashSet(StringComparer.Ordinal);
 
-    private static double? Objective(SelectionDocument d, string source) =>
-        d.Sources.FirstOrDefault(s => s.Source == source) is { Kept: false } found && found.Selected > 0 && found.Selected < found.Size ? found.Objective : null;
+    private static Dictionary<string, DocumentSource> First(SelectionDocument d) =>
+        d.Sources.DistinctBy(s => s.Source).ToDictionary(s => s.Source, StringComparer.Ordinal);
+
+    private static double? Objective(Dictionary<string, DocumentSource> sources, string source) =>
+        sources.GetValueOrDefault(source) is { Kept: false } found && found.Selected > 0 && found.Selected < found.Size ? found.Objective : null;
 }

@@ -103,7 +103,10 @@ public sealed record SourceFile(IReadOnlyList<string> Names, int[] Ids)
 
     private static string Field(string path, ReadOnlyMemory<byte> line, long number, string field)
     {
-        var value = StrictJson.Parse($"{path}:{number}", line.Span).Require(field, "must be the example's source");
+        var row = StrictJson.Parse($"{path}:{number}", line.Span);
+        var value = row.Optional(field)
+            ?? throw FormatErrors.Bad($"{path}:{number}", $"{FormatErrors.Quote(field)} is missing; it must be the example's source",
+                row.Members().Select(m => m.Name).ToList() is { Count: > 0 } names ? $"--sources {path}#{Suggestion.Nearest(field, names) ?? names[0]}" : null);
         return value.Kind == JsonValueKind.Number ? value.AsLong().ToString(CultureInfo.InvariantCulture) : value.AsString();
     }
 

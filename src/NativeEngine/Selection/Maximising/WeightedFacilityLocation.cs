@@ -80,6 +80,7 @@ internal static class WeightedFacilityLocation
         using var matrix = device.Allocate<float>((n * n) + 1, MemoryUse.Selection);
         var similarity = new Tensor<float>(matrix, 0, new Shape(n, n));
         var largest = new Tensor<float>(matrix, n * n, new Shape(1));
+        NormRange.Require(x, metric, largest);
         device.Kernels.Similarity(x, metric, similarity, largest);
         float c = device.Download(largest)[0];
         return float.IsFinite(c) ? (device.Download(similarity), c) : throw new EngineException(

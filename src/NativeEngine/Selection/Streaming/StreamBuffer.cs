@@ -83,8 +83,9 @@ internal sealed class StreamBuffer : IDisposable
             }
             else if (targets[g] == 0)
             {
-                // More sources than rows that stay: this one is lost, which the result's weights show.
+                // More sources than rows that stay: this one is lost, no row stands for its examples, and no bound holds any more.
                 reduced[g] = [];
+                displacement = double.NaN;
             }
         }
         Displacement += displacement;

@@ -122,6 +122,6 @@ public sealed record StreamingResult
     /// <summary>Sum of weight times distance from each stored row to its pick, D_W.</summary>
     public required double Cost { get; init; }
 
-    /// <summary>E: bound on the sum over all examples of the distance to their stored representative; 0 without reductions, NaN for cosine.</summary>
+    /// <summary>E: bound on the sum over all examples of the distance to their stored representative; 0 without reductions, NaN for cosine and where more sources than M / 2 left some without a row.</summary>
     public required double Displacement { get; init; }
 }

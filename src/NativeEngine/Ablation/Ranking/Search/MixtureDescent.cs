@@ -27,7 +27,8 @@ public sealed record DescentResult(Mixture Mixture, double Score, bool Converged
 
 /// <summary>
 /// Exponentiated-gradient descent on the simplex with the exact mixture gradient: tens of passes in place of thousands of candidates. Caps
-/// are kept by the nearest capped weights after every step. Weights below 1e-4 become 0 at the end.
+/// are kept by the nearest capped weights after every step. Weights below 1e-4 (below a tenth of an equal
+/// share, where that is less) become 0 at the end.
 /// </summary>
 public static class MixtureDescent
 {
@@ -60,7 +61,8 @@ public static class MixtureDescent
             eta = better ? 1.5 * eta : 0.5 * eta;
             converged |= eta < 1e-6;
         }
-        double[] final = [.. weights.Select(w => w < 1e-4 ? 0 : w)];
+        double least = Math.Min(1e-4, 0.1 / weights.Length);
+        double[] final = [.. weights.Select(w => w < least ? 0 : w)];
         return new DescentResult(Mixture.Of(final), here.Score, converged, trace);
     }
 
