@@ -63,7 +63,11 @@ public static class ChaosPage
         }
         return new LineFigure
         {
-            Name = "chaos", Title = "Steps done", XName = "seconds", YName = "steps", FromZero = true,
+            Name = "chaos",
+            Title = "Steps done",
+            XName = "seconds",
+            YName = "steps",
+            FromZero = true,
             Series =
             [
                 new("a process", x, y),

@@ -93,9 +93,23 @@ public sealed class SelectionDifferenceTests : IDisposable
 
         SelectionDocument Line(int[] picks, int[] owners) => new()
         {
-            N = 6, Dimension = 1, Budget = 2, Indices = picks, Weights = [3, 3], Gains = [1, 1], Objective = picks[0] == 1 ? 68 : 67, Kept = [], Dropped = [],
-            Sources = [new("s", 6, 2, 2, false, picks[0] == 1 ? 68 : 67)], Certificate = new(70, 0.9), Owners = owners, Groups = new int[6],
-            Metric = DistanceMetric.L1, Top = 0, Adam = false, Step = 0,
+            N = 6,
+            Dimension = 1,
+            Budget = 2,
+            Indices = picks,
+            Weights = [3, 3],
+            Gains = [1, 1],
+            Objective = picks[0] == 1 ? 68 : 67,
+            Kept = [],
+            Dropped = [],
+            Sources = [new("s", 6, 2, 2, false, picks[0] == 1 ? 68 : 67)],
+            Certificate = new(70, 0.9),
+            Owners = owners,
+            Groups = new int[6],
+            Metric = DistanceMetric.L1,
+            Top = 0,
+            Adam = false,
+            Step = 0,
         };
     }
 
