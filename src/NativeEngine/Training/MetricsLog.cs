@@ -24,16 +24,14 @@ public sealed class MetricsLog : IDisposable
         _line = line;
         if (File.Exists(path))
         {
-            var kept = new StringBuilder();
-            foreach (string old in File.ReadLines(path))
+            AtomicFile.Write(path, kept =>
             {
-                if (Keep(old, stepsDone))
+                foreach (string old in File.ReadLines(path).Where(old => Keep(old, stepsDone)))
                 {
-                    kept.Append(old).Append('\n');
+                    kept.Write(Encoding.UTF8.GetBytes(old + "\n"));
                     line?.Invoke(old);
                 }
-            }
-            AtomicFile.WriteAllText(path, kept.ToString());
+            });
         }
         _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
     }

@@ -33,8 +33,8 @@ public sealed class Calibration
         {
             double miss = truth[i] - Predict(proxy[i]), leverage = (1.0 / _count) + ((proxy[i] - _meanX) * (proxy[i] - _meanX) / _spread);
             squares += miss * miss;
-            // The error of the line fitted without this point, at this point.
-            _leftOut[i] = Math.Abs(miss / (1 - leverage));
+            // The error of the line fitted without this point, at this point; without it there is no line where it alone has another proxy.
+            _leftOut[i] = leverage < 1 ? Math.Abs(miss / (1 - leverage)) : double.PositiveInfinity;
         }
         Array.Sort(_leftOut);
         ResidualError = _count > 2 ? Math.Sqrt(squares / (_count - 2)) : double.NaN;
