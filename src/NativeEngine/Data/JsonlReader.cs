@@ -366,11 +366,11 @@ public sealed class JsonlReader
         {
             return null;
         }
-        // The longest one is the text, the longest two in their order are prompt and completion.
         if (ForeignData.OfObject(_name, line) is { } conversion)
         {
             return conversion;
         }
+        // The longest one is the text, the longest two in their order are prompt and completion.
         string[] names = [.. Texts(line).Where(n => n != _options.SourceField && n != _options.IdField).OrderByDescending(n => line.GetProperty(n).GetString()!.Length).Take(2)];
         if (names.Length == 0)
         {

@@ -62,14 +62,14 @@ internal sealed class ChaosRun(string folder, IReadOnlyList<string> train, Stopw
         }
         finally
         {
-            if (Directory.Exists(Disk))
-            {
-                Directory.Delete(Disk, recursive: true);
-            }
             if (!process.HasExited)
             {
                 process.Kill(entireProcessTree: true);
                 process.WaitForExit();
+            }
+            if (Directory.Exists(Disk))
+            {
+                Directory.Delete(Disk, recursive: true);
             }
         }
     }

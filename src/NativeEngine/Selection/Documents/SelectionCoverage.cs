@@ -80,36 +80,24 @@ public static class SelectionCoverage
     private static double Nearest(Tensor<float> x, DistanceMetric metric, (int[] Picks, float[] Near)[] sets, CancellationToken cancellation)
     {
         var device = x.Buffer.Device;
-        long n = x.Rows, size = NeighbourGraph.BlockRows(n);
-        using var block = device.Allocate<float>(size * size, MemoryUse.Selection);
-        using var largest = device.Allocate<float>(1, MemoryUse.Selection);
-        NormRange.Require(x, metric, largest.View);
         foreach (var (_, near) in sets)
         {
             Array.Fill(near, float.PositiveInfinity);
         }
+        long size = NeighbourGraph.BlockRows(x.Rows);
         float[] values = new float[size * size];
-        float c = 0, most = 0;
-        for (long i = 0; i < n; i += size)
+        float c = DistanceBlocks.ForEach(x, metric, Look, cancellation);
+        return metric == DistanceMetric.Cosine ? 0 : c;
+
+        void Look(long i, long j, Tensor<float> distances)
         {
-            var first = x.Slice(i, Math.Min(size, n - i));
-            for (long j = i; j < n; j += size)
+            device.Download(distances.Reshape(distances.Length), values.AsSpan(0, (int)distances.Length));
+            foreach (var (picks, near) in sets)
             {
-                cancellation.ThrowIfCancellationRequested();
                 // A block beside itself has both triangles, so it needs no second look.
-                var second = x.Slice(j, Math.Min(size, n - j));
-                var distances = new Tensor<float>(block, 0, new Shape(first.Rows, second.Rows));
-                device.Kernels.Distances(first, second, metric, distances, largest.View);
-                device.Download(distances.Reshape(distances.Length), values.AsSpan(0, (int)distances.Length));
-                device.Download(largest.View, new Span<float>(ref most));
-                c = Math.Max(c, most);
-                foreach (var (picks, near) in sets)
-                {
-                    Lower(values, (int)i, (int)first.Rows, (int)j, (int)second.Rows, picks, near, mirrored: j > i);
-                }
+                Lower(values, (int)i, (int)distances.Rows, (int)j, (int)distances.RowLength, picks, near, mirrored: j > i);
             }
         }
-        return metric == DistanceMetric.Cosine ? 0 : c;
     }
 
     private static void Lower(float[] values, int i, int height, int j, int width, int[] picks, float[] near, bool mirrored)

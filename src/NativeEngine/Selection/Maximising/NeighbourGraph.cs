@@ -69,46 +69,35 @@ internal sealed class NeighbourGraph
     {
         var device = x.Buffer.Device;
         int n = checked((int)x.Rows);
-        long rows = BlockRows(n);
-        using var block = device.Allocate<float>(rows * rows, MemoryUse.Selection);
-        using var largest = device.Allocate<float>(1, MemoryUse.Selection);
         using var nearest = device.Allocate<float>((long)n * t, MemoryUse.Selection);
         using var neighbours = device.Allocate<int>((long)n * t, MemoryUse.Selection);
         var (lists, ids) = (nearest.View.Reshape(n, t), neighbours.View.Reshape(n, t));
         device.Kernels.Fill(float.PositiveInfinity, nearest.View);
-        NormRange.Require(x, metric, largest.View);
         var self = new float[n];
-        float c = 0;
-        for (long i = 0; i < n; i += rows)
-        {
-            var a = x.Slice(i, Math.Min(rows, n - i));
-            for (long j = i; j < n; j += rows)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                var b = x.Slice(j, Math.Min(rows, n - j));
-                var distances = new Tensor<float>(block, 0, new Shape(a.Rows, b.Rows));
-                device.Kernels.Distances(a, b, metric, distances, largest.View);
-                c = Math.Max(c, device.Download(largest.View)[0]);
-                device.Kernels.MergeNearest(distances, i, j, columns: false, lists.Slice(i, a.Rows), ids.Slice(i, a.Rows));
-                if (i < j)
-                {
-                    device.Kernels.MergeNearest(distances, i, j, columns: true, lists.Slice(j, b.Rows), ids.Slice(j, b.Rows));
-                }
-                else if (metric == DistanceMetric.Cosine)
-                {
-                    float[] values = device.Download(distances.Reshape(a.Rows * b.Rows));
-                    for (long r = 0; r < a.Rows; r++)
-                    {
-                        self[i + r] = values[r * (b.Rows + 1)];
-                    }
-                }
-            }
-        }
+        float c = DistanceBlocks.ForEach(x, metric, Merge, cancellation);
         RequireFinite(c, n);
         return new NeighbourGraph(n, t, device.Download(nearest.View), device.Download(neighbours.View), self, metric == DistanceMetric.Cosine ? 0 : c)
         {
             Screening = screening,
         };
+
+        void Merge(long i, long j, Tensor<float> distances)
+        {
+            long height = distances.Rows, width = distances.RowLength;
+            device.Kernels.MergeNearest(distances, i, j, columns: false, lists.Slice(i, height), ids.Slice(i, height));
+            if (i < j)
+            {
+                device.Kernels.MergeNearest(distances, i, j, columns: true, lists.Slice(j, width), ids.Slice(j, width));
+            }
+            else if (metric == DistanceMetric.Cosine)
+            {
+                float[] values = device.Download(distances.Reshape(height * width));
+                for (long r = 0; r < height; r++)
+                {
+                    self[i + r] = values[r * (width + 1)];
+                }
+            }
+        }
     }
 
     private static void RequireFinite(float c, int n)
